@@ -1,0 +1,1 @@
+#include "plan/run_spec.h"

@@ -1,0 +1,318 @@
+"""The compiled core: values in, values out. What is public is re-exported by ``checkroom``."""
+
+from collections.abc import Buffer, Mapping, Sequence
+from typing import Literal, final
+
+__version__: str
+
+# ---------------------------------------------------------------- base
+def parse_size(text: str) -> int: ...
+def format_size(n: int) -> str: ...
+
+# ---------------------------------------------------------------- plan: retention
+@final
+class Item:
+    """One checkpoint of an inventory."""
+
+    def __init__(
+        self,
+        name: str,
+        bytes: int,
+        *,
+        own_bytes: int | None = None,
+        epoch: int = 0,
+        step: int = 0,
+        saved_at: float = 0.0,
+        scores: Mapping[str, float] = {},
+        run: str = "",
+    ) -> None: ...
+    name: str
+    bytes: int
+    own_bytes: int
+    epoch: int
+    step: int
+    saved_at: float
+    scores: dict[str, float]
+    run: str
+
+@final
+class KeepLast:
+    def __init__(self, n: int = 1) -> None: ...
+    n: int
+
+@final
+class KeepEvery:
+    def __init__(self, *, epochs: int | None = None, steps: int | None = None, hours: float | None = None) -> None: ...
+    epochs: int | None
+    steps: int | None
+    hours: float | None
+
+@final
+class KeepBest:
+    def __init__(self, k: int, monitor: str, mode: Literal["min", "max"] = "min") -> None: ...
+    k: int
+    monitor: str
+    mode: str
+
+@final
+class RetentionPolicy:
+    def __init__(
+        self,
+        *,
+        save_top_k: int = 1,
+        monitor: str | None = None,
+        mode: Literal["min", "max"] = "min",
+        keep: Sequence[KeepLast | KeepEvery | KeepBest] = (),
+        pinned: Sequence[str] = (),
+        budget: int | None = None,
+    ) -> None: ...
+    # the same names as read-only properties
+
+@final
+class RetentionPlan:
+    keep: list[tuple[Item, tuple[str, ...]]]
+    remove: list[tuple[Item, tuple[str, ...]]]
+    top_k: list[str]          # names, in the order of saving
+    best: str | None
+    over_budget: int          # bytes; 0: the budget holds
+
+def plan(
+    inventory: Sequence[Item], policy: RetentionPolicy, *, last: str | None = None, resumed_from: str | None = None
+) -> RetentionPlan: ...
+
+@final
+class RetentionEngine:
+    """The incremental engine: a published item goes in, the items that leave come out."""
+
+    def __init__(self, policy: RetentionPolicy) -> None: ...
+    def decide(self, candidate: Item) -> tuple[bool, tuple[str, ...]]: ...   # would it be kept, and why (not)
+    def publish(self, item: Item) -> list[tuple[Item, tuple[str, ...]]]: ...  # what leaves, with reasons
+    def forget(self, name: str) -> None: ...                                  # it vanished
+    def set_last(self, name: str | None) -> None: ...
+    def set_resumed_from(self, name: str | None) -> None: ...
+    def set_budget(self, budget: int | None) -> None: ...
+    def plan(self) -> RetentionPlan: ...                                      # what is kept now, and why
+    def copy(self) -> RetentionEngine: ...
+
+# ---------------------------------------------------------------- plan: run spec and forecast
+@final
+class RunSpec:
+    """What decides how many files a run will write. Lightning's own argument names."""
+
+    def __init__(
+        self,
+        *,
+        # how long the run is (-1: without an end)
+        max_epochs: int | None = None,
+        max_steps: int = -1,
+        max_hours: float | None = None,
+        steps_per_epoch: int | None = None,         # optimizer steps
+        accumulate_grad_batches: int = 1,
+        seconds_per_step: float | None = None,
+        start_epoch: int = 0,                       # of a resumed run
+        start_step: int = 0,
+        # when it validates
+        validates: bool = True,
+        check_val_every_n_epoch: int | None = 1,
+        val_check_interval: int | float = 1.0,
+        # when it saves
+        every_n_epochs: int | None = None,
+        every_n_train_steps: int | None = None,
+        train_time_interval_seconds: float | None = None,
+        save_on_train_epoch_end: bool | None = None,
+        # what it keeps
+        save_top_k: int = 1,
+        monitor: str | None = None,
+        mode: Literal["min", "max"] = "min",
+        save_last: bool | Literal["link"] | None = None,
+        keep: Sequence[KeepLast | KeepEvery | KeepBest] = (),
+        max_size: int | None = None,
+        # how large it is
+        checkpoint_bytes: int = 0,                  # one full checkpoint
+        weights_only_bytes: int | None = None,
+        save_weights_only: bool = False,
+        tensorboard_bytes_per_epoch: int = 0,       # at log_steps_per_epoch
+        csv_bytes_per_epoch: int = 0,
+        log_steps_per_epoch: int | None = None,     # default: steps_per_epoch
+        dataset_bytes: int = 0,
+        model_files_bytes: int = 0,
+        misc_bytes: int = 0,
+        existing_files: int = 0,                    # what already lies in the directory
+        existing_bytes: int = 0,
+        # who writes it
+        writer: Literal["checkroom", "lightning"] = "checkroom",
+        lightning_version: str = "2.6",
+        staging: Literal["same", "other"] = "same", # is $TMPDIR on the destination's filesystem?
+        last_as: Literal["auto", "link", "copy"] = "auto",
+    ) -> None: ...
+    # the same names as read-only properties; and
+    def replace(self, **changes: object) -> RunSpec: ...
+    @property
+    def save_count(self) -> int | None: ...         # opportunities to save; None: without an end
+
+@final
+class Range:
+    least: int
+    most: int
+
+@final
+class WrittenRange:
+    least: int
+    most: int
+    expected: float
+
+@final
+class SavePoint:
+    """The state after one opportunity to save."""
+
+    index: int              # 0-based opportunity
+    epoch: int
+    step: int
+    seconds: float | None   # since the run's start
+    files: Range            # at rest, that own blocks
+    at_rest_bytes: Range
+    peak_bytes: Range       # the worst moment inside this save
+    peak_files: Range
+    written_bytes: WrittenRange  # since the run's start
+
+@final
+class FilesystemForecast:
+    """One filesystem's share: destination, staging ($TMPDIR) or logs."""
+
+    name: str
+    at_rest_bytes: Range
+    peak_bytes: Range
+    written_bytes: Range
+
+@final
+class Timeline(Sequence[SavePoint]): ...
+
+@final
+class Forecast:
+    spec: RunSpec
+    files: Range                # at rest, after the last save
+    at_rest_bytes: Range
+    peak_files: Range
+    peak_bytes: Range           # over the whole run
+    written_bytes: WrittenRange
+    tensorboard_bytes: int
+    csv_bytes: int
+    total_bytes: Range          # at rest, with the logs
+    fixed_bytes: int            # dataset, model files, misc
+    epochs: int | None
+    steps: int | None
+    seconds: float | None
+    filesystems: dict[str, FilesystemForecast]
+    timeline: Timeline
+    bytes_per_epoch: float | None           # of a run without an end
+    def first_save_that_may_not_fit(self, have: int) -> SavePoint | None: ...
+    def first_save_that_cannot_fit(self, have: int) -> SavePoint | None: ...
+    def epochs_until_full(self, have: int) -> int | None: ...
+    # for given scores: names of saves that are kept, by opportunity
+    kept: list[int] | None
+
+def forecast(spec: RunSpec, scores: Sequence[float] | Mapping[str, Sequence[float]] | None = None) -> Forecast: ...
+
+# ---------------------------------------------------------------- plan: admission
+@final
+class Admission:
+    verdict: Literal["admit", "prune_first", "wait", "refuse"]
+    need: int
+    have: int
+    short_by: int
+    limit: Literal["filesystem", "cap", "floor", "inodes", "quota", "leases", "none"]
+    unknown: bool            # the filesystem's figures could not be trusted: the cap alone decided
+
+def admit(
+    *,
+    file_bytes: int,
+    last_copy_bytes: int = 0,
+    available: int | None,          # None: unknown
+    quota: int | None = None,
+    cap: int | None = None,
+    used: int = 0,                  # bytes in the directory, for the cap
+    floor: int = 0,
+    leases: int = 0,
+    inodes: int | None = None,      # free inodes; None: not counted
+    displaced_bytes: int = 0,       # what prune_first would free
+    can_wait: bool = False,
+) -> Admission: ...
+
+# ---------------------------------------------------------------- disk
+@final
+class FreeSpace:
+    path: str
+    available: int | None    # to us, bytes (f_bavail); None: unknown
+    free: int | None
+    total: int | None
+    inodes: int | None       # available; None: not counted
+    device: str              # "major:minor"
+    filesystem: str          # "ext4", "xfs", "tmpfs", ... or "0x..." of statfs
+    def minus_floor(self, floor: int) -> int | None: ...
+
+def free_space(path: str) -> FreeSpace: ...
+
+@final
+class StagedFile:
+    """A file that is being written under a temporary name with its blocks reserved."""
+
+    path: str                # of the temporary name
+    bytes_written: int
+    reserved: bool           # False: the filesystem has no fallocate
+    def reserve(self, bytes: int) -> None: ...
+    def write(self, data: Buffer) -> int: ...
+    def flush(self) -> None: ...
+    def tell(self) -> int: ...
+    def seek(self, offset: int, whence: int = 0) -> int: ...
+    def abandon(self) -> None: ...
+
+# ---------------------------------------------------------------- archive
+def archive_size(records: Sequence[tuple[str, int]], *, prefix: str = "archive", alignment: int = 64) -> int: ...
+
+# ---------------------------------------------------------------- store
+@final
+class Store:
+    """One directory of checkpoints under guard."""
+
+    def __init__(
+        self,
+        directory: str,
+        policy: RetentionPolicy,
+        *,
+        min_free: int = 0,
+        max_size: int | None = None,
+        prune_first: bool = True,
+        durable: bool = True,
+        last_as: Literal["auto", "link", "copy"] = "auto",
+        run: str = "",
+    ) -> None: ...
+    directory: str
+    # -- what is there
+    def adopt(self, items: Sequence[Item], *, last: str | None = None, resumed_from: str | None = None) -> SavePlan: ...
+    def inventory(self) -> list[Item]: ...
+    def plan(self) -> RetentionPlan: ...
+    def foreign(self) -> list[tuple[str, int]]: ...       # name, bytes: counted, never removed
+    def used_bytes(self) -> int: ...                      # own blocks of everything below the directory
+    # -- a save
+    def plan_save(self, candidate: Item, *, forced: bool = False, own_last: bool = False) -> SavePlan: ...
+    def make_room(self, plan: SavePlan) -> list[tuple[str, str]]: ...   # prune_first carried out
+    def stage(self, name: str) -> StagedFile: ...
+    def publish(self, staged: StagedFile, name: str) -> int: ...       # fsync, rename, fsync(dir); its bytes
+    def commit(self, item: Item) -> list[tuple[str, str]]: ...         # (name, reason) that leave: call trash for each
+    def link_last(self, target: str, name: str) -> Literal["reflink", "link", "copy"]: ...
+    def symlink_last(self, target: str, name: str) -> None: ...
+    def trash(self, name: str) -> None: ...
+    def forget(self, name: str) -> None: ...
+    # -- the reaper
+    def drain(self, timeout_seconds: float | None = None) -> int: ...   # bytes that really came back
+    def close(self) -> None: ...
+
+@final
+class SavePlan:
+    wanted: bool                                     # do the rules want this save at all?
+    reasons: tuple[str, ...]                         # why (not)
+    admission: Admission | None
+    removes: list[tuple[str, str]]                   # (name, reason) after publishing
+    removes_first: list[tuple[str, str]]             # (name, reason) before, by prune_first
+    top_k: list[str]                                 # names after the save, in the order of saving
+    best: str | None

@@ -1,0 +1,115 @@
+"""The exceptions of checkroom.
+
+::
+
+    CheckroomError
+    ├── PreflightError          the run cannot fit
+    └── DiskFullError (OSError) a save does not fit
+
+Wrong values are ``ValueError``; other failures of the disk are the ``OSError`` of their ``errno``.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+from typing import Any
+
+__all__ = ["CheckroomError", "DiskFullError", "PreflightError"]
+
+
+class CheckroomError(Exception):
+    """The root of what checkroom raises beside the builtin exceptions.
+
+    Attributes:
+        need: Bytes that are needed, where known.
+        have: Bytes that are there, where known.
+        limit: What limits: ``"filesystem"``, ``"cap"``, ``"floor"``, ``"quota"``, ``"inodes"``, ...
+        path: Where, where known.
+    """
+
+    need: int | None = None
+    have: int | None = None
+    limit: str | None = None
+    path: str | None = None
+
+    @property
+    def short_by(self) -> int | None:
+        """Bytes that are missing, where need and have are known."""
+        if self.need is None or self.have is None:
+            return None
+        return max(0, self.need - self.have)
+
+
+class PreflightError(CheckroomError):
+    """The run cannot fit: what is certain to be written exceeds the space that is there.
+
+    Args:
+        message: What the user reads.
+        need: Bytes that the run needs at least.
+        have: Bytes that it can have.
+        limit: What limits.
+        path: The directory of the checkpoints.
+
+    Example:
+        >>> error = PreflightError("does not fit", need=30, have=20, path="runs/vla")
+        >>> error.short_by
+        10
+    """
+
+    def __init__(
+        self, message: str, *, need: int | None = None, have: int | None = None, limit: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.need, self.have, self.limit, self.path = need, have, limit, path
+
+    def __reduce__(self) -> Any:
+        return _rebuild_preflight, (str(self), self.need, self.have, self.limit, self.path)
+
+
+def _rebuild_preflight(
+    message: str, need: int | None, have: int | None, limit: str | None, path: str | None
+) -> PreflightError:
+    return PreflightError(message, need=need, have=have, limit=limit, path=path)
+
+
+class DiskFullError(CheckroomError, OSError):
+    """A save does not fit: the filesystem, a quota, the cap or the floor says no.
+
+    An ``OSError`` as well: ``errno`` is ``ENOSPC`` or ``EDQUOT``, ``filename`` the path.
+
+    Args:
+        errnum: The errno.
+        message: What went wrong.
+        path: Where.
+        need: Bytes that are needed.
+        have: Bytes that are there.
+        limit: What limits.
+
+    Example:
+        >>> error = DiskFullError(28, "not enough space", "runs/a.ckpt", need=30, have=20)
+        >>> isinstance(error, OSError), error.errno, error.short_by
+        (True, 28, 10)
+    """
+
+    def __init__(
+        self,
+        errnum: int = _errno.ENOSPC,
+        message: str = "not enough space",
+        path: str | None = None,
+        *,
+        need: int | None = None,
+        have: int | None = None,
+        limit: str | None = None,
+    ) -> None:
+        OSError.__init__(self, errnum, message, path)
+        self.need, self.have, self.limit, self.path = need, have, limit, path
+
+    def __reduce__(self) -> Any:
+        return _rebuild_disk_full, (self.errno, self.strerror, self.path, self.need, self.have, self.limit)
+
+
+def _rebuild_disk_full(
+    errnum: int, message: str, path: str | None, need: int | None, have: int | None, limit: str | None
+) -> DiskFullError:
+    return DiskFullError(errnum, message, path, need=need, have=have, limit=limit)
