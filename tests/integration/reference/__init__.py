@@ -1,0 +1,1 @@
+"""Lightning's own classes, run as the specification."""
