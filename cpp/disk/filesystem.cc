@@ -1,1 +1,0 @@
-#include "disk/filesystem.h"

@@ -1,0 +1,203 @@
+#include "disk/staged_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "disk/free_space.h"
+#include "disk/owner.h"
+#include "disk/publish.h"
+
+namespace checkroom::disk {
+namespace {
+
+constexpr std::size_t kCopyBlock = std::size_t{4} << 20U;
+
+// The filesystem cannot do it at all; as against: it could, but not this time.
+bool is_unsupported(int errnum) {
+  return errnum == EOPNOTSUPP || errnum == ENOSYS || errnum == EINVAL || errnum == ENOTTY ||
+         errnum == EXDEV;
+}
+
+// Bytes available beside `path`, or 0 where that cannot be told: only ever said, never acted on.
+std::int64_t available_at(FileSystem& filesystem, const std::string& path) {
+  try {
+    return free_space(filesystem, path).available.value_or(Bytes(0)).count();
+  } catch (const Error&) {
+    return 0;
+  }
+}
+
+}  // namespace
+
+StagedFile::StagedFile(FileSystem& filesystem, const std::string& staging, const std::string& name)
+    : filesystem_(filesystem),
+      path_(staging + "/" + owned_name(name, current_owner(), kStagedSuffix)),
+      owner_pid_(process_id()),
+      file_(File::create(filesystem, path_)) {
+  // Whoever finds the file later may take the lock only when no process has it open any more.
+  const int errnum = filesystem_.lock(file_->descriptor());
+  if (errnum != 0) log(LogLevel::kDebug, "disk", "no lock on " + path_ + ": its pid has to do");
+}
+
+StagedFile::~StagedFile() { abandon(); }
+
+bool StagedFile::ours() const { return process_id() == owner_pid_; }
+
+void StagedFile::expect_usable() const {
+  if (failure_) throw Error(*failure_);
+  if (!file_) throw Error::invalid("the staged file '" + path_ + "' is already closed");
+  if (!ours()) throw Error::invalid("the staged file '" + path_ + "' belongs to another process");
+}
+
+void StagedFile::fail(const Error& error) {
+  failure_ = error;
+  abandon();
+  throw Error(error);
+}
+
+void StagedFile::fail_for_space(const Error& error, std::int64_t need) {
+  // Of a quota the filesystem's own figures say nothing.
+  if (error.errnum() == EDQUOT) fail(error);
+  const std::int64_t have = available_at(filesystem_, path_);
+  fail(Error::no_space(error.errnum(), path_, need, have, error.limit()));
+}
+
+void StagedFile::reserve(Bytes bytes) {
+  expect_usable();
+  if (bytes < Bytes(0)) {
+    throw Error::invalid("cannot reserve " + std::to_string(bytes.count()) + " bytes");
+  }
+  expected_ = std::max(expected_, bytes.count());
+  if (bytes.count() <= std::max(reserved_, size_)) return;
+  try {
+    try_reserve(bytes.count());
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kNoSpace) fail_for_space(error, bytes.count() - size_);
+    fail(error);
+  }
+}
+
+void StagedFile::try_reserve(std::int64_t bytes) {
+  // Where statvfs says that there is room and the allocator says that there is none, the allocator
+  // may be wrong (xfs, while it still cleans up): it is asked twice, then the write itself decides.
+  constexpr int kAttempts = 2;
+  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
+    const int errnum = filesystem_.reserve(file_->descriptor(), bytes);
+    if (errnum == 0) {
+      reserved_ = bytes;
+      return;
+    }
+    // A reservation that failed half-way keeps what it got, on ext4 the whole disk: undo it.
+    file_->truncate(size_);
+    reserved_ = 0;
+    if (is_unsupported(errnum)) return;
+    const bool room = errnum == ENOSPC && available_at(filesystem_, path_) >= bytes - size_;
+    if (!room) check(errnum, "reserve", path_);
+  }
+}
+
+void StagedFile::write(std::span<const std::byte> bytes) {
+  expect_usable();
+  const auto count = static_cast<std::int64_t>(bytes.size());
+  if (count > std::numeric_limits<std::int64_t>::max() - position_) {
+    throw Error::overflow("the file would be longer than 64 bits can say");
+  }
+  try {
+    file_->write_all(bytes, position_);
+  } catch (const Error& error) {
+    const std::int64_t end = std::max(expected_, position_ + count);
+    if (error.code() == ErrorCode::kNoSpace) fail_for_space(error, std::max(count, end - size_));
+    fail(error);
+  }
+  position_ += count;
+  size_ = std::max(size_, position_);
+}
+
+void StagedFile::seek(std::int64_t position) {
+  expect_usable();
+  if (position < 0) {
+    throw Error::invalid("cannot seek to " + std::to_string(position) + ": before the start");
+  }
+  position_ = position;
+}
+
+bool StagedFile::share(const std::string& source) {
+  expect_usable();
+  File from = File::open_read(filesystem_, source);
+  const int errnum = filesystem_.reflink(file_->descriptor(), from.descriptor());
+  if (is_unsupported(errnum)) return false;
+  try {
+    check(errnum, "share the blocks of '" + source + "'", path_);
+    const Result<FileStatus> status = filesystem_.status(path_);
+    check(status.errnum, "stat", path_);
+    size_ = position_ = status.value.size;
+    from.close();
+  } catch (const Error& error) {
+    fail(error);
+  }
+  return true;
+}
+
+void StagedFile::copy(const std::string& source) {
+  expect_usable();
+  File from = File::open_read(filesystem_, source);
+  const Result<FileStatus> status = filesystem_.status(source);
+  check(status.errnum, "stat", source);
+  reserve(Bytes(status.value.size));
+  std::vector<std::byte> block(kCopyBlock);
+  seek(0);
+  for (;;) {
+    const std::size_t got = from.read(block, position_);
+    if (got == 0) break;
+    write(std::span(block).first(got));
+  }
+  from.close();
+}
+
+Published StagedFile::publish(const Destination& destination) {
+  expect_usable();
+  try {
+    return do_publish(destination);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kNoSpace) fail_for_space(error, size_);
+    fail(error);
+  }
+}
+
+Published StagedFile::do_publish(const Destination& destination) {
+  // Blocks reserved beyond the end stay taken until the file is cut, even to the size it has.
+  if (reserved_ > size_) file_->truncate(size_);
+  if (destination.durable) file_->sync();
+  file_->close();
+  Published published;
+  published.bytes = Bytes(size_);
+  published.displaced = take_name(filesystem_, path_, destination);
+  file_.reset();
+  return published;
+}
+
+void StagedFile::abandon() noexcept {
+  try {
+    if (!file_) return;
+    if (!ours()) {
+      file_.reset();  // only this process's descriptor: the file is the parent's
+      return;
+    }
+    if (!failure_) failure_ = Error::invalid("the staged file '" + path_ + "' was abandoned");
+    file_.reset();
+    const int errnum = filesystem_.unlink(path_);
+    if (errnum != 0 && errnum != ENOENT) {
+      log(LogLevel::kWarn, "disk",
+          "cannot remove the staged file " + path_ + " (errno " + std::to_string(errnum) +
+              "): the next start will");
+    }
+  } catch (const std::exception& error) {
+    log(LogLevel::kError, "disk", std::string("abandoning a staged file: ") + error.what());
+  }
+}
+
+}  // namespace checkroom::disk
