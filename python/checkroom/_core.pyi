@@ -1,7 +1,9 @@
 """The compiled core: values in, values out. What is public is re-exported by ``checkroom``."""
 
-from collections.abc import Buffer, Mapping, Sequence
-from typing import Literal, final
+from collections.abc import Mapping, Sequence
+from typing import Literal, final, overload
+
+from typing_extensions import Buffer
 
 __version__: str
 
@@ -26,33 +28,48 @@ class Item:
         scores: Mapping[str, float] = {},
         run: str = "",
     ) -> None: ...
-    name: str
-    bytes: int
-    own_bytes: int
-    epoch: int
-    step: int
-    saved_at: float
-    scores: dict[str, float]
-    run: str
+    @property
+    def name(self) -> str: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def own_bytes(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def saved_at(self) -> float: ...
+    @property
+    def scores(self) -> dict[str, float]: ...
+    @property
+    def run(self) -> str: ...
 
 @final
 class KeepLast:
     def __init__(self, n: int = 1) -> None: ...
-    n: int
+    @property
+    def n(self) -> int: ...
 
 @final
 class KeepEvery:
     def __init__(self, *, epochs: int | None = None, steps: int | None = None, hours: float | None = None) -> None: ...
-    epochs: int | None
-    steps: int | None
-    hours: float | None
+    @property
+    def epochs(self) -> int | None: ...
+    @property
+    def steps(self) -> int | None: ...
+    @property
+    def hours(self) -> float | None: ...
 
 @final
 class KeepBest:
     def __init__(self, k: int, monitor: str, mode: Literal["min", "max"] = "min") -> None: ...
-    k: int
-    monitor: str
-    mode: str
+    @property
+    def k(self) -> int: ...
+    @property
+    def monitor(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
 
 @final
 class RetentionPolicy:
@@ -66,15 +83,31 @@ class RetentionPolicy:
         pinned: Sequence[str] = (),
         budget: int | None = None,
     ) -> None: ...
-    # the same names as read-only properties
+    @property
+    def save_top_k(self) -> int: ...
+    @property
+    def monitor(self) -> str | None: ...
+    @property
+    def mode(self) -> Literal["min", "max"]: ...
+    @property
+    def keep(self) -> list[KeepLast | KeepEvery | KeepBest]: ...
+    @property
+    def pinned(self) -> list[str]: ...
+    @property
+    def budget(self) -> int | None: ...
 
 @final
 class RetentionPlan:
-    keep: list[tuple[Item, tuple[str, ...]]]
-    remove: list[tuple[Item, tuple[str, ...]]]
-    top_k: list[str]          # names, in the order of saving
-    best: str | None
-    over_budget: int          # bytes; 0: the budget holds
+    @property
+    def keep(self) -> list[tuple[Item, tuple[str, ...]]]: ...
+    @property
+    def remove(self) -> list[tuple[Item, tuple[str, ...]]]: ...
+    @property
+    def top_k(self) -> list[str]: ...  # names, in the order of saving
+    @property
+    def best(self) -> str | None: ...
+    @property
+    def over_budget(self) -> int: ...  # bytes; 0: the budget holds
 
 def plan(
     inventory: Sequence[Item], policy: RetentionPolicy, *, last: str | None = None, resumed_from: str | None = None
@@ -145,83 +178,200 @@ class RunSpec:
         staging: Literal["same", "other"] = "same", # is $TMPDIR on the destination's filesystem?
         last_as: Literal["auto", "link", "copy"] = "auto",
     ) -> None: ...
-    # the same names as read-only properties; and
+    @property
+    def max_epochs(self) -> int | None: ...
+    @property
+    def max_steps(self) -> int: ...
+    @property
+    def max_hours(self) -> float | None: ...
+    @property
+    def steps_per_epoch(self) -> int | None: ...
+    @property
+    def accumulate_grad_batches(self) -> int: ...
+    @property
+    def seconds_per_step(self) -> float | None: ...
+    @property
+    def start_epoch(self) -> int: ...
+    @property
+    def start_step(self) -> int: ...
+    @property
+    def validates(self) -> bool: ...
+    @property
+    def check_val_every_n_epoch(self) -> int | None: ...
+    @property
+    def val_check_interval(self) -> int | float: ...
+    @property
+    def every_n_epochs(self) -> int | None: ...
+    @property
+    def every_n_train_steps(self) -> int | None: ...
+    @property
+    def train_time_interval_seconds(self) -> float | None: ...
+    @property
+    def save_on_train_epoch_end(self) -> bool | None: ...
+    @property
+    def save_top_k(self) -> int: ...
+    @property
+    def monitor(self) -> str | None: ...
+    @property
+    def mode(self) -> Literal["min", "max"]: ...
+    @property
+    def save_last(self) -> bool | Literal["link"] | None: ...
+    @property
+    def keep(self) -> list[KeepLast | KeepEvery | KeepBest]: ...
+    @property
+    def max_size(self) -> int | None: ...
+    @property
+    def checkpoint_bytes(self) -> int: ...
+    @property
+    def weights_only_bytes(self) -> int | None: ...
+    @property
+    def save_weights_only(self) -> bool: ...
+    @property
+    def tensorboard_bytes_per_epoch(self) -> int: ...
+    @property
+    def csv_bytes_per_epoch(self) -> int: ...
+    @property
+    def log_steps_per_epoch(self) -> int | None: ...
+    @property
+    def dataset_bytes(self) -> int: ...
+    @property
+    def model_files_bytes(self) -> int: ...
+    @property
+    def misc_bytes(self) -> int: ...
+    @property
+    def existing_files(self) -> int: ...
+    @property
+    def existing_bytes(self) -> int: ...
+    @property
+    def writer(self) -> Literal["checkroom", "lightning"]: ...
+    @property
+    def lightning_version(self) -> str: ...
+    @property
+    def staging(self) -> Literal["same", "other"]: ...
+    @property
+    def last_as(self) -> Literal["auto", "link", "copy"]: ...
     def replace(self, **changes: object) -> RunSpec: ...
     @property
     def save_count(self) -> int | None: ...         # opportunities to save; None: without an end
 
 @final
 class Range:
-    least: int
-    most: int
+    @property
+    def least(self) -> int: ...
+    @property
+    def most(self) -> int: ...
 
 @final
 class WrittenRange:
-    least: int
-    most: int
-    expected: float
+    @property
+    def least(self) -> int: ...
+    @property
+    def most(self) -> int: ...
+    @property
+    def expected(self) -> float: ...
 
 @final
 class SavePoint:
     """The state after one opportunity to save."""
 
-    index: int              # 0-based opportunity
-    epoch: int
-    step: int
-    seconds: float | None   # since the run's start
-    files: Range            # at rest, that own blocks
-    at_rest_bytes: Range
-    peak_bytes: Range       # the worst moment inside this save
-    peak_files: Range
-    written_bytes: WrittenRange  # since the run's start
+    @property
+    def index(self) -> int: ...  # 0-based opportunity
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def seconds(self) -> float | None: ...  # since the run's start
+    @property
+    def files(self) -> Range: ...  # at rest, that own blocks
+    @property
+    def at_rest_bytes(self) -> Range: ...
+    @property
+    def peak_bytes(self) -> Range: ...  # the worst moment inside this save
+    @property
+    def peak_files(self) -> Range: ...
+    @property
+    def written_bytes(self) -> WrittenRange: ...  # since the run's start
 
 @final
 class FilesystemForecast:
     """One filesystem's share: destination, staging ($TMPDIR) or logs."""
 
-    name: str
-    at_rest_bytes: Range
-    peak_bytes: Range
-    written_bytes: Range
+    @property
+    def name(self) -> str: ...
+    @property
+    def at_rest_bytes(self) -> Range: ...
+    @property
+    def peak_bytes(self) -> Range: ...
+    @property
+    def written_bytes(self) -> Range: ...
 
 @final
-class Timeline(Sequence[SavePoint]): ...
+class Timeline(Sequence[SavePoint]):
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: int) -> SavePoint: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[SavePoint]: ...
 
 @final
 class Forecast:
-    spec: RunSpec
-    files: Range                # at rest, after the last save
-    at_rest_bytes: Range
-    peak_files: Range
-    peak_bytes: Range           # over the whole run
-    written_bytes: WrittenRange
-    tensorboard_bytes: int
-    csv_bytes: int
-    total_bytes: Range          # at rest, with the logs
-    fixed_bytes: int            # dataset, model files, misc
-    epochs: int | None
-    steps: int | None
-    seconds: float | None
-    filesystems: dict[str, FilesystemForecast]
-    timeline: Timeline
-    bytes_per_epoch: float | None           # of a run without an end
+    @property
+    def spec(self) -> RunSpec: ...
+    @property
+    def files(self) -> Range: ...  # at rest, after the last save
+    @property
+    def at_rest_bytes(self) -> Range: ...
+    @property
+    def peak_files(self) -> Range: ...
+    @property
+    def peak_bytes(self) -> Range: ...  # over the whole run
+    @property
+    def written_bytes(self) -> WrittenRange: ...
+    @property
+    def tensorboard_bytes(self) -> int: ...
+    @property
+    def csv_bytes(self) -> int: ...
+    @property
+    def total_bytes(self) -> Range: ...  # at rest, with the logs
+    @property
+    def fixed_bytes(self) -> int: ...  # dataset, model files, misc
+    @property
+    def epochs(self) -> int | None: ...
+    @property
+    def steps(self) -> int | None: ...
+    @property
+    def seconds(self) -> float | None: ...
+    @property
+    def filesystems(self) -> dict[str, FilesystemForecast]: ...
+    @property
+    def timeline(self) -> Timeline: ...
+    @property
+    def bytes_per_epoch(self) -> float | None: ...  # of a run without an end
     def first_save_that_may_not_fit(self, have: int) -> SavePoint | None: ...
     def first_save_that_cannot_fit(self, have: int) -> SavePoint | None: ...
     def epochs_until_full(self, have: int) -> int | None: ...
     # for given scores: names of saves that are kept, by opportunity
-    kept: list[int] | None
+    @property
+    def kept(self) -> list[int] | None: ...
 
 def forecast(spec: RunSpec, scores: Sequence[float] | Mapping[str, Sequence[float]] | None = None) -> Forecast: ...
 
 # ---------------------------------------------------------------- plan: admission
 @final
 class Admission:
-    verdict: Literal["admit", "prune_first", "wait", "refuse"]
-    need: int
-    have: int
-    short_by: int
-    limit: Literal["filesystem", "cap", "floor", "inodes", "quota", "leases", "none"]
-    unknown: bool            # the filesystem's figures could not be trusted: the cap alone decided
+    @property
+    def verdict(self) -> Literal["admit", "prune_first", "wait", "refuse"]: ...
+    @property
+    def need(self) -> int: ...
+    @property
+    def have(self) -> int: ...
+    @property
+    def short_by(self) -> int: ...
+    @property
+    def limit(self) -> Literal["filesystem", "cap", "floor", "inodes", "quota", "leases", "none"]: ...
+    @property
+    def unknown(self) -> bool: ...  # the filesystem's figures could not be trusted: the cap alone decided
 
 def admit(
     *,
@@ -241,13 +391,20 @@ def admit(
 # ---------------------------------------------------------------- disk
 @final
 class FreeSpace:
-    path: str
-    available: int | None    # to us, bytes (f_bavail); None: unknown
-    free: int | None
-    total: int | None
-    inodes: int | None       # available; None: not counted
-    device: str              # "major:minor"
-    filesystem: str          # "ext4", "xfs", "tmpfs", ... or "0x..." of statfs
+    @property
+    def path(self) -> str: ...
+    @property
+    def available(self) -> int | None: ...  # to us, bytes (f_bavail); None: unknown
+    @property
+    def free(self) -> int | None: ...
+    @property
+    def total(self) -> int | None: ...
+    @property
+    def inodes(self) -> int | None: ...  # available; None: not counted
+    @property
+    def device(self) -> str: ...  # "major:minor"
+    @property
+    def filesystem(self) -> str: ...  # "ext4", "xfs", "tmpfs", ... or "0x..." of statfs
     def minus_floor(self, floor: int) -> int | None: ...
 
 def free_space(path: str) -> FreeSpace: ...
@@ -256,9 +413,12 @@ def free_space(path: str) -> FreeSpace: ...
 class StagedFile:
     """A file that is being written under a temporary name with its blocks reserved."""
 
-    path: str                # of the temporary name
-    bytes_written: int
-    reserved: bool           # False: the filesystem has no fallocate
+    @property
+    def path(self) -> str: ...  # of the temporary name
+    @property
+    def bytes_written(self) -> int: ...
+    @property
+    def reserved(self) -> bool: ...  # False: the filesystem has no fallocate
     def reserve(self, bytes: int) -> None: ...
     def write(self, data: Buffer) -> int: ...
     def flush(self) -> None: ...
@@ -286,7 +446,8 @@ class Store:
         last_as: Literal["auto", "link", "copy"] = "auto",
         run: str = "",
     ) -> None: ...
-    directory: str
+    @property
+    def directory(self) -> str: ...
     # -- what is there
     def adopt(self, items: Sequence[Item], *, last: str | None = None, resumed_from: str | None = None) -> SavePlan: ...
     def inventory(self) -> list[Item]: ...
@@ -309,10 +470,17 @@ class Store:
 
 @final
 class SavePlan:
-    wanted: bool                                     # do the rules want this save at all?
-    reasons: tuple[str, ...]                         # why (not)
-    admission: Admission | None
-    removes: list[tuple[str, str]]                   # (name, reason) after publishing
-    removes_first: list[tuple[str, str]]             # (name, reason) before, by prune_first
-    top_k: list[str]                                 # names after the save, in the order of saving
-    best: str | None
+    @property
+    def wanted(self) -> bool: ...  # do the rules want this save at all?
+    @property
+    def reasons(self) -> tuple[str, ...]: ...  # why (not)
+    @property
+    def admission(self) -> Admission | None: ...
+    @property
+    def removes(self) -> list[tuple[str, str]]: ...  # (name, reason) after publishing
+    @property
+    def removes_first(self) -> list[tuple[str, str]]: ...  # (name, reason) before, by prune_first
+    @property
+    def top_k(self) -> list[str]: ...  # names after the save, in the order of saving
+    @property
+    def best(self) -> str | None: ...
