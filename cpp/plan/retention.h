@@ -22,19 +22,19 @@ enum class Mode { kMin, kMax };
 // One checkpoint: a file or a directory.
 struct Item {
   std::string name;
-  Bytes bytes;                // what it is long
-  Bytes own_bytes;            // what its removal would free
-  std::int64_t epoch = 0;     // Lightning's current_epoch at the save, from 0
-  std::int64_t step = 0;      // Lightning's global_step at the save
-  double saved_at = 0;        // seconds since the Unix epoch
+  Bytes bytes;                           // what it is long
+  Bytes own_bytes;                       // what its removal would free
+  std::int64_t epoch = 0;                // Lightning's current_epoch at the save, from 0
+  std::int64_t step = 0;                 // Lightning's global_step at the save
+  double saved_at = 0;                   // seconds since the Unix epoch
   std::map<std::string, double> scores;  // by metric; NaN ranks worst
   std::string run;
 };
 
 // Lightning's save_top_k. Without a monitor: -1 keeps all, 1 the newest, 0 nothing.
 struct TopK {
-  std::int64_t k = 1;  // -1: all
-  std::string monitor; // empty: none
+  std::int64_t k = 1;   // -1: all
+  std::string monitor;  // empty: none
   Mode mode = Mode::kMin;
 };
 struct KeepLast {
@@ -56,10 +56,17 @@ using KeepRule = std::variant<KeepLast, KeepEvery, KeepBest>;
 
 struct RetentionPolicy {
   TopK top_k;
-  std::vector<KeepRule> keep;             // beyond the top k; rules combine by union
-  std::vector<std::string> pinned;        // names that always stay
-  std::optional<Bytes> budget;            // of own bytes, for everything that is kept
+  std::vector<KeepRule> keep;       // beyond the top k; rules combine by union
+  std::vector<std::string> pinned;  // names that always stay
+  std::optional<Bytes> budget;      // of own bytes, for everything that is kept
 };
+
+// Throws Error(kInvalidArgument), quoting the value, when a rule is impossible (k < -1, n < 1, an
+// interval that is not positive, a negative budget, an empty name), or when rules repeat or
+// contradict each other.
+void check_policy(const RetentionPolicy& policy);
+// Likewise for an item: an empty name, negative bytes, a time that is not a number.
+void check_item(const Item& item);
 
 // What an inventory says beside its items.
 struct Standing {
@@ -73,11 +80,20 @@ struct Verdict {
 };
 
 struct RetentionPlan {
-  std::vector<Verdict> keep;     // in the order of saving
-  std::vector<Verdict> remove;   // in the order in which they leave
+  std::vector<Verdict> keep;       // in the order of saving
+  std::vector<Verdict> remove;     // in the order in which they leave
   std::vector<std::string> top_k;  // names in the top k, in the order of saving
-  std::string best;              // empty: none is known
-  Bytes over_budget;             // how far what must stay exceeds the budget; 0: it holds
+  std::string best;                // empty: none is known
+  Bytes over_budget;               // how far what must stay exceeds the budget; 0: it holds
 };
+
+// The engine, run over an inventory in the order of saving, until nothing more leaves: planning
+// what a plan keeps removes nothing. Throws Error(kInvalidArgument) as check_policy() and
+// check_item(), and when a name occurs twice.
+RetentionPlan plan(const std::vector<Item>& inventory, const RetentionPolicy& policy,
+                   const Standing& standing = {});
+// The same over items that lie elsewhere; none is null.
+RetentionPlan plan(const std::vector<const Item*>& inventory, const RetentionPolicy& policy,
+                   const Standing& standing = {});
 
 }  // namespace checkroom::plan

@@ -1,0 +1,102 @@
+// BestRule and EveryRule: the state of one rule of the incremental retention engine.
+//
+// Values on integers and doubles; one engine a thread. Nothing here throws but std::bad_alloc; what
+// a rule may be told is checked before, by check_policy().
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "plan/retention.h"
+
+namespace checkroom::plan {
+
+// Whose meaning the caller knows: a small integer, for an array as long as the largest is kept.
+using ItemId = std::uint32_t;
+inline constexpr ItemId kNoItem = UINT32_MAX;
+
+// An entry of a top k. Smaller keys are better, whatever the mode; NaN is the worst, infinity.
+struct Ranked {
+  double key;
+  std::uint32_t order;  // in which it entered
+  ItemId id;
+};
+
+// Would `a` be evicted before `b`? The worst goes first; among equals the first that entered.
+inline bool evicted_before(const Ranked& a, const Ranked& b) {
+  return (a.key > b.key) | ((a.key == b.key) & (a.order < b.order));
+}
+
+// The k best by one metric, as Lightning's best_k_models keeps them: a newcomer enters while there
+// are free slots, else only if it is strictly better than the kth.
+class BestRule {
+ public:
+  BestRule(std::int64_t k, Mode mode) : k_(k), mode_(mode) {}  // k: at least 1, or -1: all
+
+  [[nodiscard]] double key(double score) const;
+  [[nodiscard]] std::size_t size() const { return heap_.size(); }
+  [[nodiscard]] bool full() const { return k_ >= 0 && std::cmp_greater_equal(heap_.size(), k_); }
+  // A full rule only compares; its heap is in order.
+  [[nodiscard]] bool admits(double key) const { return !full() || key < heap_.front().key; }
+  // The one that is evicted next. Not of an empty rule.
+  const Ranked& worst();
+  // Among equals the first that entered; id kNoItem: the rule is empty.
+  [[nodiscard]] const Ranked& best() const { return best_; }
+
+  // A newcomer that is admitted. The id that it evicts, or kNoItem.
+  ItemId enter(ItemId id, double key);
+  // An id that is in the rule was written again. Where Lightning would pop the kth for it, so does
+  // this; the id keeps its place in the order unless it was itself the kth.
+  ItemId replace(ItemId id, double key);
+  void erase(ItemId id);
+
+  // Its entries, in no order.
+  [[nodiscard]] const std::vector<Ranked>& entries() const { return heap_; }
+  // Its entries from rank 1 on: the best, then in the reverse order of eviction.
+  void ranked(std::vector<Ranked>& out) const;
+  // 1 + how many are no worse.
+  [[nodiscard]] std::uint32_t rank_of_newcomer(double key) const;
+
+ private:
+  friend class EvictionWalk;
+  void put_in_order();
+  void push(const Ranked& entry);
+  void pop();
+  void sift_up(std::size_t hole, const Ranked& entry);
+  void sift_down_from_root(const Ranked& entry);
+  void erase_at(std::size_t index);
+  void note_if_best(const Ranked& entry);
+  void find_best();
+
+  std::int64_t k_;
+  Mode mode_;
+  std::uint32_t next_order_ = 0;
+  bool in_order_ = false;     // is heap_ a heap yet? While slots are free nobody asks
+  std::vector<Ranked> heap_;  // 4-ary, the next to be evicted at the front
+  Ranked best_{0, 0, kNoItem};
+};
+
+// Greedy: keeps what comes at least `every` after the one that it kept before.
+class EveryRule {
+ public:
+  explicit EveryRule(const KeepEvery& rule);
+
+  // How far training is, in this rule's unit.
+  [[nodiscard]] double clock(std::int64_t epoch, std::int64_t step, double saved_at) const;
+  [[nodiscard]] bool due(double now) const;
+  // Is it kept? A clock that went backwards stands still.
+  bool publish(double now);
+
+ private:
+  enum class Unit { kEpochs, kSteps, kSeconds };
+  Unit unit_;
+  double every_;
+  bool started_;       // seconds start with the first checkpoint
+  double anchor_ = 0;  // when it last kept one
+  double latest_ = 0;
+};
+
+}  // namespace checkroom::plan
