@@ -1,0 +1,291 @@
+"""The guard of one directory: the store, asked and told in plain values.
+
+It lives on the one rank that touches the disk. What it answers is made of plain values, so that it can be broadcast
+and every rank acts alike.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from checkroom import _core
+from checkroom._core import format_size
+from checkroom._options import GuardOptions
+from checkroom._pickling import save_into
+
+__all__ = ["Decision", "Guard", "Outcome", "Ticket", "item_as_dict", "item_from_dict"]
+
+Removal = tuple[str, str]  # name, reason
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the guard says of one save, before it starts.
+
+    Args:
+        verdict: ``"save"``, ``"unwanted"`` (no rule would keep the file) or ``"refuse"`` (no room).
+        reasons: Why.
+        removes: What leaves once the file is published.
+        removes_first: What leaves before, because only then the file fits.
+        top_k: Names in the top k after the save, in the order of saving.
+        items: The inventory after the save, as plain values.
+        need: Bytes that the save needs.
+        have: Bytes that it can have.
+        limit: What limits.
+    """
+
+    verdict: Literal["save", "unwanted", "refuse"]
+    reasons: tuple[str, ...] = ()
+    removes: tuple[Removal, ...] = ()
+    removes_first: tuple[Removal, ...] = ()
+    top_k: tuple[str, ...] = ()
+    items: tuple[dict[str, Any], ...] = ()
+    need: int | None = None
+    have: int | None = None
+    limit: str | None = None
+
+    @property
+    def shortage(self) -> str:
+        """The figures of a refusal, for a person."""
+        if self.need is None or self.have is None:
+            return "; ".join(self.reasons)
+        missing = max(0, self.need - self.have)
+        return (
+            f"needs {format_size(self.need)}, has {format_size(self.have)}, short by {format_size(missing)}, "
+            f"limited by the {self.limit}"
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a save: told by the rank that wrote to every other.
+
+    Args:
+        published: Does the file stand under its final name?
+        bytes: Its size.
+        seconds: How long the save took.
+        error: What went wrong, as text.
+        errnum: Its errno, 0 where it has none.
+        refused: The figures where there was no room.
+        removes: What leaves now.
+        top_k: Names in the top k, in the order of saving.
+        items: The inventory, as plain values.
+    """
+
+    published: bool
+    bytes: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    errnum: int = 0
+    refused: Decision | None = None
+    removes: tuple[Removal, ...] = ()
+    top_k: tuple[str, ...] = ()
+    items: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass
+class Ticket:
+    """Leave to write one file, from the callback to the CheckpointIO that takes it."""
+
+    path: str
+    item: _core.Item
+    tracked: bool  # does the file go into the inventory?
+    guard: Guard
+    admitted: int = 0  # bytes for which room was found when the ticket was given out
+    taken: bool = False
+    bytes: int | None = None
+    error: BaseException | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.path)
+
+
+def item_as_dict(item: _core.Item) -> dict[str, Any]:
+    """An item as plain values, for a state dict that loads with ``weights_only=True``."""
+    return {
+        "name": item.name,
+        "bytes": item.bytes,
+        "epoch": item.epoch,
+        "step": item.step,
+        "saved_at": item.saved_at,
+        "scores": dict(item.scores),
+    }
+
+
+def item_from_dict(values: dict[str, Any]) -> _core.Item:
+    """The item that plain values stand for."""
+    return _core.Item(
+        str(values["name"]),
+        int(values["bytes"]),
+        epoch=int(values["epoch"]),
+        step=int(values["step"]),
+        saved_at=float(values["saved_at"]),
+        scores={str(k): float(v) for k, v in values["scores"].items()},
+    )
+
+
+class Guard:
+    """One directory under guard.
+
+    Args:
+        directory: Where the checkpoints lie.
+        policy: What is kept.
+        options: The guard's arguments.
+        last_as: How ``last`` is made here.
+
+    Raises:
+        ValueError: The rules repeat or contradict each other.
+    """
+
+    def __init__(self, directory: str, policy: _core.RetentionPolicy, options: GuardOptions) -> None:
+        self.directory = os.path.abspath(directory)
+        self.options = options
+        self.store = _core.Store(
+            self.directory,
+            policy,
+            min_free=options.floor,
+            max_size=options.cap,
+            prune_first=options.prune_first,
+            durable=options.durable,
+            last_as=options.last_as,
+        )
+
+    # -- before a save
+
+    def adopt(
+        self, items: Sequence[dict[str, Any]], *, last: str | None, resumed_from: str | None
+    ) -> tuple[tuple[Removal, ...], tuple[dict[str, Any], ...]]:
+        """Takes over what an earlier fit left: what has vanished is dropped; returns what leaves and what stays."""
+        plan = self.store.adopt([item_from_dict(item) for item in items], last=last, resumed_from=resumed_from)
+        return tuple(plan.removes), self._items()
+
+    def decide(self, item: _core.Item, *, forced: bool = False, own_last: bool = False) -> Decision:
+        """May this save start now?"""
+        plan = self.store.plan_save(item, forced=forced, own_last=own_last)
+        if not plan.wanted:
+            return Decision("unwanted", reasons=tuple(plan.reasons))
+        admission = plan.admission
+        assert admission is not None
+        figures = {"need": admission.need, "have": admission.have, "limit": admission.limit}
+        if admission.verdict in ("refuse", "wait"):
+            return Decision("refuse", reasons=tuple(plan.reasons), **figures)
+        gone = {name for name, _ in (*plan.removes, *plan.removes_first)}
+        kept = [entry for entry in self._items() if entry["name"] not in gone and entry["name"] != item.name]
+        planned = (*kept, item_as_dict(item)) if not own_last else tuple(kept)
+        return Decision(
+            "save",
+            reasons=tuple(plan.reasons),
+            removes=tuple(plan.removes),
+            removes_first=tuple(plan.removes_first),
+            top_k=tuple(plan.top_k),
+            items=planned,
+            **figures,
+        )
+
+    # -- the save itself, called by the CheckpointIO that took the ticket
+
+    def write(self, ticket: Ticket, checkpoint: Any) -> None:
+        """Writes a checkpoint under its ticket; every failure ends in the ticket, none is raised."""
+        ticket.taken = True
+        try:
+            ticket.bytes = self.save(ticket.name, checkpoint, admitted=ticket.admitted, ticket=ticket)
+        except BaseException as error:
+            ticket.error = error
+            if not isinstance(error, Exception):
+                raise  # the user's Ctrl-C is not ours to keep
+
+    def save(self, name: str, checkpoint: Any, *, admitted: int = 0, ticket: Ticket | None = None) -> int:
+        """Stages, writes and publishes one file; returns its bytes.
+
+        Raises:
+            DiskFullError: There is no room; nothing of the file stays.
+            OSError: The disk failed; nothing of the file stays.
+        """
+        staged = self.store.stage(name)
+        try:
+
+            def on_size(exact: int) -> None:
+                # The figure that the save was admitted for was a forecast: what it really needs may be more.
+                if ticket is not None and exact > admitted:
+                    self._readmit(ticket, exact)
+                staged.reserve(exact)
+
+            save_into(checkpoint, staged, on_size=on_size)
+            return self.store.publish(staged, name)
+        except BaseException:
+            staged.abandon()
+            raise
+
+    def _readmit(self, ticket: Ticket, exact: int) -> None:
+        from checkroom._errors import DiskFullError
+
+        item = item_from_dict({**item_as_dict(ticket.item), "bytes": exact})
+        decision = self.decide(item, forced=True, own_last=not ticket.tracked)
+        if decision.verdict == "refuse":
+            raise DiskFullError(
+                message="not enough space: " + decision.shortage,
+                path=ticket.path,
+                need=decision.need,
+                have=decision.have,
+                limit=decision.limit,
+            )
+
+    # -- after a save
+
+    def settle(self, ticket: Ticket, started: float) -> Outcome:
+        """What became of the ticket; a published file enters the inventory."""
+        seconds = time.monotonic() - started
+        error = ticket.error
+        if error is not None:
+            refused = None
+            need, have = getattr(error, "need", None), getattr(error, "have", None)
+            if need is not None and have is not None:
+                refused = Decision("refuse", need=need, have=have, limit=getattr(error, "limit", None))
+            text = f"{type(error).__name__}: {error}"
+            return Outcome(False, 0, seconds, text, getattr(error, "errno", None) or 0, refused)
+        size = ticket.bytes
+        if size is None:
+            # Another CheckpointIO, or a strategy that bypasses it, wrote the file.
+            size = _measure(ticket.path)
+        if not ticket.tracked:
+            return Outcome(True, size, seconds, top_k=tuple(self.store.plan().top_k), items=self._items())
+        item = item_from_dict({**item_as_dict(ticket.item), "bytes": size})
+        removes = tuple(self.store.commit(item))
+        gone = {name for name, _ in removes}
+        items = tuple(entry for entry in self._items() if entry["name"] not in gone)
+        return Outcome(True, size, seconds, removes=removes, top_k=tuple(self.store.plan().top_k), items=items)
+
+    def remove(self, name: str) -> None:
+        """Moves a checkpoint into the trash; the reaper gives its blocks back."""
+        self.store.trash(name)
+
+    def drain(self, seconds: float | None = None) -> int:
+        """Waits for the reaper; returns the bytes that came back."""
+        return self.store.drain(seconds)
+
+    def close(self) -> None:
+        """Drains and ends the reaper; a folder of ours that holds nothing goes."""
+        self.store.close()
+        _remove_empty(os.path.join(self.directory, ".checkroom"))
+
+    def _items(self) -> tuple[dict[str, Any], ...]:
+        return tuple(item_as_dict(item) for item in self.store.inventory())
+
+
+def _measure(path: str) -> int:
+    if not os.path.isdir(path):
+        return os.path.getsize(path) if os.path.exists(path) else 0
+    return sum(os.path.getsize(os.path.join(root, name)) for root, _, names in os.walk(path) for name in names)
+
+
+def _remove_empty(directory: str) -> None:
+    for folder, _, _ in sorted(os.walk(directory), reverse=True):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            return  # not empty: somebody else's save, or a removal that failed, lies there

@@ -1,0 +1,326 @@
+"""Before the first batch: how much the run will need, what is there, and whether it fits."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from checkroom import _core
+from checkroom._core import Forecast, RunSpec, format_size
+from checkroom._errors import PreflightError
+from checkroom._guard import Guard
+from checkroom._options import GuardOptions
+
+__all__ = ["Report", "Sizes", "preflight", "run_spec"]
+
+
+@dataclass
+class Sizes:
+    """What one checkpoint weighs, as far as it is known.
+
+    Args:
+        expected: Bytes of the next checkpoint; 0: not known yet.
+        exact: Is that figure exact?
+        corrected: Has it been looked at again after the first optimizer step?
+        notes: What makes it a bound.
+    """
+
+    expected: int = 0
+    exact: bool = False
+    corrected: bool = False
+    notes: tuple[str, ...] = ()
+
+    def predict(self, callback: Any, trainer: Any) -> None:
+        """Asks ``sizing`` for the checkpoint that the trainer is going to write. Never raises."""
+        # As it will be once the top k is full; more than a thousand entries only cost time here.
+        entries = min(callback.save_top_k, 1000) if callback.save_top_k > 0 else abs(callback.save_top_k)
+        try:
+            size = predict_save(callback, trainer, epoch=None, step=None, entries=entries)
+        except Exception as error:  # a model that cannot be sized must still train
+            self.notes = (f"not predicted: {type(error).__name__}: {error}",)
+            return
+        self.expected, self.exact, self.notes = size.total, size.exact, tuple(size.notes)
+
+    def correct(self, callback: Any, trainer: Any) -> str | None:
+        """Looks again once optimizer states exist; returns a line where the figure moved by more than a hundredth."""
+        self.corrected = True
+        before = self.expected
+        if not before:
+            return None
+        self.predict(callback, trainer)
+        if abs(self.expected - before) * 100 <= before:
+            return None
+        return f"after the first step a checkpoint is {format_size(self.expected)}, not {format_size(before)}"
+
+    def learn(self, written: int) -> None:
+        """The next file will be like the one just written."""
+        self.expected, self.corrected = written, True
+
+
+def state_after(callback: Any, trainer: Any, entries: int, *, item_bytes: int = 2**20) -> dict[str, Any]:
+    """The callback's own state once its top k holds ``entries`` files: it is part of the file that it writes.
+
+    Only its size matters: names are as long as the real ones, and scores share their tensors as the real ones do.
+    """
+    import torch
+
+    state: dict[str, Any] = callback.state_dict()
+    metrics = {key: torch.tensor(0.0) for key in trainer.callback_metrics}
+    metrics.update(epoch=torch.tensor(trainer.current_epoch), step=torch.tensor(trainer.global_step))
+    if callback.monitor is not None:
+        metrics[callback.monitor] = torch.tensor(0.0)
+    path = callback.format_checkpoint_name(dict(metrics))
+    if callback.save_last:
+        state["last_model_path"] = callback.format_checkpoint_name(dict(metrics), callback.CHECKPOINT_NAME_LAST)
+    if not entries:
+        return state
+    # A string that is met twice is pickled once, so the entries' names have to differ.
+    digits = len(str(entries))
+    paths = [f"{path[:-digits]}{index:0{digits}d}" for index in range(entries)]
+    state["best_model_path"] = paths[0]
+    scores = {}
+    if callback.monitor is not None:
+        known = {entry: torch.tensor(float(index)) for index, entry in enumerate(paths)}
+        state["best_k_models"], state["current_score"] = known, known[paths[-1]]
+        state["best_model_score"] = known[paths[0]]
+        if entries == callback.save_top_k or callback.save_top_k == -1:
+            state["kth_best_model_path"], state["kth_value"] = paths[-1], known[paths[-1]]
+        scores = {callback.monitor: 0.5}
+    state["checkroom"] = {
+        "format": 1,
+        "items": [
+            {
+                "name": os.path.basename(entry),
+                "bytes": item_bytes,
+                "epoch": trainer.current_epoch,
+                "step": trainer.global_step,
+                "saved_at": 1.5,
+                "scores": dict(scores),
+            }
+            for entry in paths
+        ],
+    }
+    return state
+
+
+def predict_save(callback: Any, trainer: Any, *, epoch: int | None, step: int | None, entries: int) -> Any:
+    """The size of the file that the callback will write at (epoch, step) with ``entries`` files in its top k."""
+    from checkroom.sizing import predict_checkpoint
+
+    state = state_after(callback, trainer, entries)
+    states = {callback.state_key: state}
+    return predict_checkpoint(
+        trainer, weights_only=callback.save_weights_only, epoch=epoch, step=step, callback_states=states
+    )
+
+
+def run_spec(callback: Any, trainer: Any, checkpoint_bytes: int) -> RunSpec:
+    """The run spec of a trainer that is about to train."""
+    options: GuardOptions = callback.guard_options
+    batches = trainer.num_training_batches
+    steps = None if math.isinf(batches) else max(1, math.ceil(batches / trainer.accumulate_grad_batches))
+    max_epochs = -1 if trainer.max_epochs is None else trainer.max_epochs
+    interval = callback._train_time_interval
+    validation = trainer.num_val_batches
+    val_check = trainer.val_check_interval
+    has_every = callback._every_n_epochs or callback._every_n_train_steps or interval is not None
+    return RunSpec(
+        max_epochs=max_epochs,
+        max_steps=trainer.max_steps,
+        steps_per_epoch=steps,
+        accumulate_grad_batches=trainer.accumulate_grad_batches,
+        start_epoch=trainer.current_epoch,
+        start_step=trainer.global_step,
+        validates=bool(sum(validation) if isinstance(validation, list) else validation),
+        check_val_every_n_epoch=trainer.check_val_every_n_epoch,
+        val_check_interval=val_check if isinstance(val_check, (int, float)) else 1.0,
+        every_n_epochs=callback._every_n_epochs or None if has_every else 1,
+        every_n_train_steps=callback._every_n_train_steps or None,
+        train_time_interval_seconds=None if interval is None else interval.total_seconds(),
+        save_on_train_epoch_end=callback._save_on_train_epoch_end,
+        save_top_k=callback.save_top_k,
+        monitor=callback.monitor,
+        mode=callback.mode,
+        save_last=callback.save_last,
+        keep=options.rules,
+        max_size=options.cap,
+        checkpoint_bytes=checkpoint_bytes,
+        lightning_version=callback._lightning_version,
+        last_as=options.last_as,
+    )
+
+
+@dataclass(frozen=True)
+class Report:
+    """The preflight: text for a person, and what follows from it.
+
+    Args:
+        text: What is printed.
+        warning: What may go wrong; empty: nothing.
+        error: What cannot fit; empty: nothing.
+        need: Bytes that are needed at least.
+        have: Bytes that there are.
+        limit: What limits.
+    """
+
+    text: str
+    warning: str = ""
+    error: str = ""
+    need: int | None = None
+    have: int | None = None
+    limit: str | None = None
+
+
+def preflight(callback: Any, trainer: Any, guard: Guard | None) -> None:
+    """Measures on rank 0, tells every rank, and acts alike on all.
+
+    Raises:
+        PreflightError: With ``preflight="error"``, in a fresh run, when what is certain cannot fit.
+    """
+    options: GuardOptions = callback.guard_options
+    report = None
+    if guard is not None and options.preflight != "off":
+        try:
+            report = _report(callback, trainer, guard)
+        except Exception as error:  # a preflight that cannot be made must not stop a run that may well fit
+            report = Report(f"checkroom: no preflight: {type(error).__name__}: {error}")
+    report = trainer.strategy.broadcast(report)
+    if report is None:
+        return
+    callback._say(report.text)
+    for note in _remarks(callback):
+        callback._warn(f"checkroom: {note}")
+    if report.error and options.preflight == "error" and trainer.ckpt_path is None:
+        raise PreflightError(
+            f"the run cannot fit: {report.error}",
+            need=report.need,
+            have=report.have,
+            limit=report.limit,
+            path=os.fspath(callback.dirpath),
+        )
+    if report.error or report.warning:
+        callback._warn(f"checkroom: {report.error or report.warning}")
+
+
+def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
+    sizes: Sizes = callback._sizes
+    sizes.predict(callback, trainer)
+    if not sizes.expected:
+        return Report(f"checkroom preflight: the size of a checkpoint is not known yet ({'; '.join(sizes.notes)})")
+    spec = run_spec(callback, trainer, sizes.expected)
+    ours, alone = _core.forecast(spec), _core.forecast(spec.replace(writer="lightning", max_size=None, keep=()))
+    used = guard.store.used_bytes()
+    space = _core.free_space(guard.directory)
+
+    def fits(need: int) -> _core.Admission:
+        return _core.admit(
+            file_bytes=need,
+            available=space.available,
+            inodes=space.inodes,
+            cap=guard.options.cap,
+            used=used,
+            floor=guard.options.floor,
+        )
+
+    certain = fits(max(sizes.expected, ours.at_rest_bytes.least))
+    most = fits(ours.peak_bytes.most)
+    error = warning = ""
+    if certain.verdict == "refuse":
+        error = f"{_shortage(certain)}{_way_out(spec, fits)}"
+    elif most.verdict == "refuse":
+        first = ours.first_save_that_may_not_fit(most.have)
+        where = "" if first is None else f" (first at epoch {first.epoch}, step {first.step})"
+        error_text = f"a save may not fit{where}: {_shortage(most)}{_way_out(spec, fits)}"
+        warning = error_text
+    binding = certain if error else most
+    text = _text(callback, ours, alone, space, guard, binding, error, warning)
+    return Report(text, warning, error, binding.need, binding.have, binding.limit)
+
+
+def _shortage(admission: _core.Admission) -> str:
+    return (
+        f"needs {format_size(admission.need)}, has {format_size(admission.have)}, short by "
+        f"{format_size(admission.short_by)}, limited by the {admission.limit}"
+    )
+
+
+def _way_out(spec: RunSpec, fits: Any) -> str:
+    """Which smaller save_top_k would fit, where one does."""
+    largest = spec.save_top_k - 1 if spec.save_top_k > 0 else 5
+    for k in range(largest, 0, -1):
+        if spec.monitor is None and k != 1:
+            continue
+        peak = _core.forecast(spec.replace(save_top_k=k)).peak_bytes.most
+        if fits(peak).verdict == "admit":
+            return f"; save_top_k={k} would fit (peak {format_size(peak)})"
+    return ""
+
+
+def _text(
+    callback: Any,
+    ours: Forecast,
+    alone: Forecast,
+    space: _core.FreeSpace,
+    guard: Guard,
+    admission: _core.Admission,
+    error: str,
+    warning: str,
+) -> str:
+    sizes: Sizes = callback._sizes
+    rows = [
+        ("one checkpoint", f"{format_size(sizes.expected)} ({'exact' if sizes.exact else 'an estimate'})"),
+        ("at rest", f"{_span(ours.at_rest_bytes)} in {_count(ours.files)} files"),
+        ("at the peak", f"{_span(ours.peak_bytes)}; with Lightning alone {_span(alone.peak_bytes)}"),
+        ("written", f"{_span(ours.written_bytes)}; with Lightning alone {_span(alone.written_bytes)}"),
+    ]
+    if ours.epochs is None and ours.bytes_per_epoch:
+        rows.append(("a run without an end", f"{format_size(int(ours.bytes_per_epoch))} an epoch"))
+    available = "unknown" if space.available is None else format_size(space.available)
+    rows.append(("free", f"{available} on {space.filesystem}, floor {format_size(guard.options.floor)}"))
+    if guard.options.cap is not None:
+        rows.append(("cap", f"{format_size(guard.options.cap)}, used {format_size(guard.store.used_bytes())}"))
+    foreign = guard.store.foreign()
+    if foreign:
+        size = format_size(sum(entry for _, entry in foreign))
+        rows.append(("foreign", f"{len(foreign)} {'entry' if len(foreign) == 1 else 'entries'}, {size}, left alone"))
+    spare = format_size(max(0, admission.have - admission.need))
+    rows.append(("verdict", "does not fit" if error else "may not fit" if warning else f"fits, {spare} to spare"))
+    rows.extend(("note", note) for note in sizes.notes)
+    if not guard.options.durable:
+        rows.append(("note", "durable=False: a power cut may take checkpoints that were acknowledged"))
+    width = max(len(label) for label, _ in rows)
+    lines = [f"  {label:<{width}}  {value}" for label, value in rows]
+    return "\n".join([f"checkroom preflight of {guard.directory}", *lines])
+
+
+def _span(range_: Any) -> str:
+    if range_.least == range_.most:
+        return format_size(range_.most)
+    return f"{format_size(range_.least)} to {format_size(range_.most)}"
+
+
+def _count(range_: _core.Range) -> str:
+    return str(range_.most) if range_.least == range_.most else f"{range_.least} to {range_.most}"
+
+
+def _remarks(callback: Any) -> list[str]:
+    """What surprises people about these arguments."""
+    remarks = []
+    version = tuple(int(part) for part in callback._lightning_version.split(".")[:2])
+    rules = callback.guard_options.rules
+    newest = any(isinstance(rule, _core.KeepLast) for rule in rules)
+    if callback.save_last and callback.monitor is not None and version >= (2, 6) and not newest:
+        remarks.append(
+            "with Lightning 2.6 and a monitor, last.ckpt is the newest top-k save, not the last epoch; "
+            "keep=[KeepLast(1)] keeps the last epoch as well"
+        )
+    doubled = re.search(r"([^\s{}]*?)([\w/.-]+)=\{\2[:}]", callback.filename or "")
+    if doubled is not None and callback.auto_insert_metric_name:
+        remarks.append(
+            f"filename={callback.filename!r} names {doubled[2]!r} twice (…{doubled[2]}={doubled[2]}=…): "
+            "pass auto_insert_metric_name=False"
+        )
+    return remarks

@@ -1,0 +1,408 @@
+"""How a guarded save goes: decide, mirror the plan, write, settle, make ``last``, prune.
+
+Lightning's methods still choose names and triggers. Every verdict is taken on rank 0 and broadcast; no branch around a
+collective depends on the rank.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from checkroom import _mirror
+from checkroom._checkpoint_io import CheckroomIOMixin
+from checkroom._core import Item, KeepBest, format_size
+from checkroom._errors import DiskFullError
+from checkroom._guard import Decision, Guard, Outcome, Ticket
+from checkroom._options import GuardOptions
+from checkroom._preflight import Sizes
+
+__all__ = ["SavingMixin"]
+
+_POLL_SECONDS = 5.0
+
+
+class SaveFailedError(Exception):
+    """A guarded save did not publish. Raised on every rank alike and caught by our own callers."""
+
+    def __init__(self, outcome: Outcome, cause: BaseException | None) -> None:
+        super().__init__(outcome.error)
+        self.outcome = outcome
+        self.cause = cause  # on the rank that wrote
+
+
+class SavingMixin:
+    """The decision points, the write, ``last`` and removal of a guarded ModelCheckpoint."""
+
+    _say: ClassVar[Callable[[str], None]]
+    _warn: ClassVar[Callable[[str], None]]
+
+    guard_options: GuardOptions
+    _inventory: tuple[dict[str, Any], ...]  # the store's, as plain values, on every rank
+    _guard: Guard | None  # on rank 0, while fitting
+    _io: CheckroomIOMixin | None
+    _guarding: bool
+    _sizes: Sizes
+    _refusals: int  # in a row
+    _refused_step: int
+    _last_before: str | None  # the former last_model_path, while a new one is planned
+    _reasons: dict[str, str]  # why what is about to be removed goes
+    _pending: tuple[str, Ticket | None] | None
+    _outcome: Outcome | None
+
+    # -- the decision points
+
+    def _save_topk_checkpoint(self, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
+        if self._guarding and self.save_top_k == 0 and self.guard_options.rules:
+            self._guarded_save(trainer, monitor_candidates, monitor_candidates.get(self.monitor), None)
+        else:
+            super()._save_topk_checkpoint(trainer, monitor_candidates)  # type: ignore[misc]
+
+    def _save_monitor_checkpoint(self, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
+        current = monitor_candidates.get(self.monitor)
+        if self._guarding and self.guard_options.rules and not self.check_monitor_top_k(trainer, current):
+            # Not among the best: another rule may still want it.
+            self._guarded_save(trainer, monitor_candidates, current, None)
+        else:
+            super()._save_monitor_checkpoint(trainer, monitor_candidates)  # type: ignore[misc]
+
+    def _update_best_and_save(self, current: Any, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
+        if not self._guarding:
+            super()._update_best_and_save(current, trainer, monitor_candidates)  # type: ignore[misc]
+            return
+        full = len(self.best_k_models) == self.save_top_k
+        self._guarded_save(trainer, monitor_candidates, current, self.kth_best_model_path if full else None)
+
+    def _save_none_monitor_checkpoint(self, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
+        if not self._guarding:
+            super()._save_none_monitor_checkpoint(trainer, monitor_candidates)  # type: ignore[misc]
+            return
+        self._guarded_save(trainer, monitor_candidates, None, self.best_model_path)
+
+    def _guarded_save(
+        self, trainer: Any, monitor_candidates: dict[str, Any], current: Any, displaced: str | None
+    ) -> None:
+        """One save: decide, mirror the plan, write, settle, prune."""
+        if current is not None and bool(current != current):  # NaN is stored as the worst there is
+            current = current.new_tensor(float("inf" if self.mode == "min" else "-inf"))
+        path = self._get_metric_interpolated_filepath_name(monitor_candidates, trainer, displaced)
+        item = self._candidate(trainer, path, monitor_candidates, current)
+        decision = self._decide(trainer, item)
+        if decision.verdict == "unwanted":
+            if self.verbose:
+                self._say(f"checkroom: {item.name} is not saved: {'; '.join(decision.reasons)}")
+            return
+        if decision.verdict == "refuse":
+            self._refuse(trainer, item.name, decision)
+            return
+
+        before = _mirror.snapshot(self)
+        inventory = self._inventory
+        self._mirror_plan(path, current, decision.top_k, decision.items)
+        self._plan_last(trainer, monitor_candidates)
+        self._prune(trainer, decision.removes_first, path)
+        if decision.removes_first and self._guard is not None:
+            self._guard.drain()
+        ticket = Ticket(path, item, True, self._guard, item.bytes) if self._guard is not None else None
+        try:
+            outcome = self._write(trainer, path, ticket)
+        except SaveFailedError as failure:
+            self._roll_back(before, inventory, decision)
+            self._failed(trainer, item.name, failure)
+            return
+        except BaseException:
+            if ticket is None or ticket.bytes is None:
+                self._roll_back(before, inventory, decision)
+            raise
+        self._refusals = 0
+        if outcome.top_k != decision.top_k:
+            self._mirror_plan(path, current, outcome.top_k, outcome.items)
+        self._inventory = outcome.items
+        self._say(self._saved_line(item, outcome, current))
+        self._prune(trainer, outcome.removes, path)
+
+    def _candidate(self, trainer: Any, path: str, monitor_candidates: dict[str, Any], current: Any) -> Item:
+        scores = {} if self.monitor is None or current is None else {self.monitor: float(current)}
+        for rule in self.guard_options.rules:
+            if isinstance(rule, KeepBest) and rule.monitor in monitor_candidates:
+                scores[rule.monitor] = float(monitor_candidates[rule.monitor])
+        return Item(
+            os.path.basename(path),
+            self._sizes.expected,
+            epoch=trainer.current_epoch,
+            step=trainer.global_step,
+            saved_at=time.time(),
+            scores=scores,
+        )
+
+    def _decide(self, trainer: Any, item: Item, *, own_last: bool = False) -> Decision:
+        """Rank 0 decides, every rank hears; waits for room where the user asked for it."""
+        options = self.guard_options
+        deadline = time.monotonic() + options.wait_minutes * 60
+        told = False
+        while True:
+            decision, again = None, False
+            if self._guard is not None:
+                try:
+                    decision = self._guard.decide(item, forced=own_last, own_last=own_last)
+                except OSError as error:
+                    decision = Decision("refuse", reasons=(f"the disk could not be asked: {error}",))
+                again = options.when_full == "wait" and decision.verdict == "refuse" and time.monotonic() < deadline
+            decision, again = trainer.strategy.broadcast((decision, again))
+            if not again:
+                return decision
+            if not told:
+                self._warn(f"checkroom: {item.name} waits for room: {decision.shortage}")
+                told = True
+            if self._guard is not None:
+                time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+    def _refuse(self, trainer: Any, name: str, decision: Decision) -> None:
+        """No room: state is as if the trigger had not fired; then what the user asked for."""
+        self._refusals += 1
+        self._refused_step = trainer.global_step
+        options = self.guard_options
+        line = f"checkroom: {name} was not saved: {decision.shortage}; training goes on"
+        if self._refusals >= 3:
+            newest = self._inventory[-1]["name"] if self._inventory else None
+            line += f"; {self._refusals} saves in a row were refused, the newest checkpoint is {newest or 'none'}"
+        if options.when_full == "stop":
+            line = line.replace("; training goes on", "; training stops, what was published stays")
+            trainer.should_stop = True
+        if options.when_full == "error":
+            raise DiskFullError(
+                message=f"{name} was not saved: {decision.shortage}",
+                path=self._path(name),
+                need=decision.need,
+                have=decision.have,
+                limit=decision.limit,
+            )
+        self._warn(line)
+
+    def _failed(self, trainer: Any, name: str, failure: SaveFailedError) -> None:
+        """The write itself failed: nothing of the file stays. Alike on every rank."""
+        outcome = failure.outcome
+        if outcome.refused is not None:
+            self._refuse(trainer, name, outcome.refused)
+        elif outcome.errnum:
+            self._refuse(trainer, name, Decision("refuse", reasons=(outcome.error,)))
+        elif failure.cause is not None:
+            raise failure.cause  # not the disk's doing: a state that cannot be pickled, say
+        else:
+            raise RuntimeError(f"rank 0 could not save {name}: {outcome.error}")
+
+    # -- the write
+
+    def _write(self, trainer: Any, path: str, ticket: Ticket | None) -> Outcome:
+        """Through ``_save_checkpoint``, so that a subclass's override is called."""
+        self._pending, self._outcome = (path, ticket), None
+        try:
+            self._save_checkpoint(trainer, path)
+            outcome = self._outcome
+            if outcome is None:  # an override that does its own writing: what it left is measured
+                outcome = self._settle(trainer, ticket, time.monotonic())
+            return outcome
+        finally:
+            self._pending, self._outcome = None, None
+
+    def _save_checkpoint(self, trainer: Any, filepath: str) -> None:
+        """One file: written, settled, told to the loggers. Raises on every rank alike when it was not published."""
+        if not self._guarding:
+            super()._save_checkpoint(trainer, filepath)  # type: ignore[misc]
+            return
+        pending = self._pending
+        if pending is not None and pending[0] == filepath:
+            ticket = pending[1]
+        else:  # on an exception, or called by a subclass: a file outside of the inventory
+            ticket = self._untracked(trainer, filepath)
+        started = time.monotonic()
+        if self._io is not None and ticket is not None:
+            self._io.expect(ticket)
+        try:
+            trainer.save_checkpoint(filepath, self.save_weights_only)
+        finally:
+            if self._io is not None and ticket is not None:
+                self._io.withdraw(ticket)
+        outcome = self._settle(trainer, ticket, started)
+        if pending is not None:
+            self._outcome = outcome
+        self._last_global_step_saved = trainer.global_step
+        self._last_checkpoint_saved = filepath
+        self._notify(trainer)
+
+    def _settle(self, trainer: Any, ticket: Ticket | None, started: float) -> Outcome:
+        outcome = None
+        if self._guard is not None and ticket is not None:
+            outcome = self._guard.settle(ticket, started)
+            if outcome.published:
+                self._sizes.learn(outcome.bytes)
+        outcome = trainer.strategy.broadcast(outcome)
+        if not outcome.published:
+            raise SaveFailedError(outcome, None if ticket is None else ticket.error)
+        return outcome
+
+    def _untracked(self, trainer: Any, path: str) -> Ticket | None:
+        if self._guard is None:
+            return None
+        item = Item(os.path.basename(path), 0, epoch=trainer.current_epoch, step=trainer.global_step)
+        return Ticket(path, item, False, self._guard, admitted=0)
+
+    def _notify(self, trainer: Any) -> None:
+        if trainer.is_global_zero:
+            for logger in trainer.loggers:
+                logger.after_save_checkpoint(weakref.proxy(self))
+
+    # -- last
+
+    def _save_last_checkpoint(self, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
+        if not self._guarding:
+            super()._save_last_checkpoint(trainer, monitor_candidates)  # type: ignore[misc]
+            return
+        if not self.save_last or self._refused_step == trainer.global_step:
+            return  # a refused trigger is as if it had not fired, for `last` too
+        before = _mirror.snapshot(self)
+        if self._last_before is None:
+            self._plan_last(trainer, monitor_candidates)
+        path, previous = self.last_model_path, self._last_before
+        before["last_model_path"], self._last_before = previous, None
+        saved = self._last_checkpoint_saved
+        if self.save_last == "link" and saved and self.save_top_k != 0:
+            self._link_checkpoint(trainer, saved, path)
+        elif self._io is not None and self._last_global_step_saved == trainer.global_step and self._is_here(saved):
+            if not self._share_last(trainer, saved, path):
+                _mirror.restore(self, before)
+                return
+        elif not self._save_own_last(trainer, path, before):
+            return
+        if previous and self._should_remove_checkpoint(trainer, previous, path):
+            self._remove_checkpoint(trainer, previous)
+
+    def _plan_last(self, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
+        """Sets ``last_model_path`` before the save that `last` will share, so that the file knows its `last`."""
+        if not self.save_last:
+            return
+        path = self.format_checkpoint_name(monitor_candidates, self.CHECKPOINT_NAME_LAST)
+        if self._enable_version_counter:
+            version = self.STARTING_VERSION
+            while self.file_exists(path, trainer) and path != self.last_model_path:
+                path = self.format_checkpoint_name(monitor_candidates, self.CHECKPOINT_NAME_LAST, ver=version)
+                version += 1
+        self._last_before, self.last_model_path = self.last_model_path, path
+
+    def _share_last(self, trainer: Any, saved: str, path: str) -> bool:
+        """`last` becomes another name of the file just saved: no second write."""
+        error = None
+        if self._guard is not None:
+            try:
+                self._guard.store.link_last(os.path.basename(saved), os.path.basename(path))
+            except OSError as failure:
+                error = f"{type(failure).__name__}: {failure}"
+        error = trainer.strategy.broadcast(error)
+        if error is not None:
+            self._warn(f"checkroom: {os.path.basename(path)} could not be made, the former one stays: {error}")
+            return False
+        self._last_global_step_saved = trainer.global_step
+        self._last_checkpoint_saved = path
+        self._notify(trainer)
+        return True
+
+    def _save_own_last(self, trainer: Any, path: str, before: dict[str, Any]) -> bool:
+        """`last` as a file of its own: nothing was saved at this step that it could share."""
+        item = Item(
+            os.path.basename(path), self._sizes.expected, epoch=trainer.current_epoch, step=trainer.global_step
+        )
+        decision = self._decide(trainer, item, own_last=True)
+        if decision.verdict == "refuse":
+            _mirror.restore(self, before)
+            self._refuse(trainer, item.name, decision)
+            return False
+        ticket = Ticket(path, item, False, self._guard, item.bytes) if self._guard is not None else None
+        try:
+            outcome = self._write(trainer, path, ticket)
+        except SaveFailedError as failure:
+            _mirror.restore(self, before)
+            self._failed(trainer, item.name, failure)
+            return False
+        self._refusals = 0
+        self._say(f"checkroom: saved {item.name} ({format_size(outcome.bytes)} in {outcome.seconds:.1f} s)")
+        return True
+
+    def _link_checkpoint(self, trainer: Any, filepath: str, linkpath: str) -> None:
+        """Lightning's relative symlink, made beside and renamed over: there is no instant without it."""
+        if not self._guarding:
+            super()._link_checkpoint(trainer, filepath, linkpath)  # type: ignore[misc]
+            return
+        if self._guard is not None and os.path.abspath(filepath) != os.path.abspath(linkpath):
+            try:
+                self._guard.store.symlink_last(os.path.basename(filepath), os.path.basename(linkpath))
+            except OSError as error:
+                self._warn(f"checkroom: {linkpath} could not be made, the former one stays: {error}")
+        trainer.strategy.barrier()
+
+    # -- mirror and removal
+
+    def _mirror_plan(
+        self, path: str, current: Any, top_k: tuple[str, ...], items: tuple[dict[str, Any], ...]
+    ) -> None:
+        """Lightning's fields take the state that will hold once this save is published."""
+        self._inventory = items
+        if self.monitor is None:
+            if self.save_top_k != 0:
+                self.best_model_path = path
+            return
+        known = dict(self.best_k_models)
+        if current is not None:
+            known[path] = current
+        scores = {entry: known[entry] for entry in map(self._path, top_k) if entry in known}
+        if path in scores:
+            self.current_score = current
+        if path in scores or scores.keys() != self.best_k_models.keys():
+            _mirror.show_top_k(self, scores, self.save_top_k)
+
+    def _roll_back(self, before: dict[str, Any], inventory: tuple[dict[str, Any], ...], decision: Decision) -> None:
+        _mirror.restore(self, before)
+        self._last_before = None
+        gone = {name for name, _ in decision.removes_first}
+        self._inventory = tuple(item for item in inventory if item["name"] not in gone)
+        paths = {self._path(name) for name in gone}
+        if paths & self.best_k_models.keys():
+            scores = {path: score for path, score in self.best_k_models.items() if path not in paths}
+            _mirror.show_top_k(self, scores, self.save_top_k)
+
+    def _prune(self, trainer: Any, removes: tuple[tuple[str, str], ...], current: str) -> None:
+        for name, reason in removes:
+            path = self._path(name)
+            if self._should_remove_checkpoint(trainer, path, current):
+                self._reasons[path] = reason
+                self._remove_checkpoint(trainer, path)
+
+    def _remove_checkpoint(self, trainer: Any, filepath: str) -> None:
+        """Lightning's removal; ours goes through the trash, and a failure never ends the training."""
+        if not self._guarding:
+            super()._remove_checkpoint(trainer, filepath)  # type: ignore[misc]
+            return
+        reason = self._reasons.pop(filepath, "")
+        try:
+            super()._remove_checkpoint(trainer, filepath)  # type: ignore[misc]
+        except OSError as error:
+            self._warn(f"checkroom: {os.path.basename(filepath)} could not be removed: {error}")
+            return
+        if reason:
+            self._say(f"checkroom: removed {os.path.basename(filepath)}: {reason}")
+
+    def _saved_line(self, item: Item, outcome: Outcome, current: Any) -> str:
+        score = "" if current is None or self.monitor is None else f", {self.monitor} {float(current):.4g}"
+        count = len(outcome.items)
+        return (
+            f"checkroom: saved {item.name} ({format_size(outcome.bytes)} in {outcome.seconds:.1f} s{score}); "
+            f"{count} {'checkpoint' if count == 1 else 'checkpoints'} kept"
+        )
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.dirpath, name)
+
+    def _is_here(self, path: str) -> bool:
+        return bool(path) and os.path.dirname(os.path.abspath(path)) == os.path.abspath(self.dirpath)
