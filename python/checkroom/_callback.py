@@ -148,6 +148,11 @@ class GuardMixin(SavingMixin):
                 self._say(f"checkroom: {note}")
         super().on_train_batch_end(trainer, pl_module, *args, **kwargs)  # type: ignore[misc]
 
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Lightning's last `last`, but nothing under ``fast_dev_run``."""
+        if not trainer.fast_dev_run and hasattr(super(), "on_train_end"):
+            super().on_train_end(trainer, pl_module)  # type: ignore[misc]
+
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Lightning's save on an exception; a failure of ours never replaces the user's error."""
         try:

@@ -32,7 +32,10 @@ def snapshot(callback: Any) -> dict[str, Any]:
 def restore(callback: Any, state: dict[str, Any]) -> None:
     """Rolls the fields back to a snapshot."""
     for name, value in state.items():
-        setattr(callback, name, dict(value) if name == "best_k_models" else value)
+        if name == "best_k_models":
+            _replace(callback.best_k_models, value)
+        else:
+            setattr(callback, name, value)
 
 
 def show_top_k(callback: Any, scores: dict[str, Any], k: int) -> None:
@@ -43,7 +46,7 @@ def show_top_k(callback: Any, scores: dict[str, Any], k: int) -> None:
         scores: Path -> score tensor of the planned top k, in the order of saving.
         k: ``save_top_k``; -1: all.
     """
-    callback.best_k_models = scores
+    _replace(callback.best_k_models, scores)
     if not scores:
         callback.kth_best_model_path, callback.best_model_path, callback.best_model_score = "", "", None
         return
@@ -57,3 +60,10 @@ def show_top_k(callback: Any, scores: dict[str, Any], k: int) -> None:
             callback.kth_value = scores[callback.kth_best_model_path]
     callback.best_model_path = best(scores, key=scores.__getitem__)
     callback.best_model_score = scores[callback.best_model_path]
+
+
+def _replace(models: dict[str, Any], scores: dict[str, Any]) -> None:
+    # In place, as Lightning does it: a logger or a user may hold the dict itself.
+    scores = dict(scores)
+    models.clear()
+    models.update(scores)

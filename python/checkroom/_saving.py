@@ -63,21 +63,23 @@ class SavingMixin:
 
     def _save_monitor_checkpoint(self, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
         current = monitor_candidates.get(self.monitor)
-        if self._guarding and self.guard_options.rules and not self.check_monitor_top_k(trainer, current):
+        here = self._is_here(self.format_checkpoint_name(monitor_candidates))
+        rules = self.guard_options.rules
+        if self._guarding and here and rules and not self.check_monitor_top_k(trainer, current):
             # Not among the best: another rule may still want it.
             self._guarded_save(trainer, monitor_candidates, current, None)
         else:
             super()._save_monitor_checkpoint(trainer, monitor_candidates)  # type: ignore[misc]
 
     def _update_best_and_save(self, current: Any, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
-        if not self._guarding:
+        if not self._guarding or not self._is_here(self.format_checkpoint_name(monitor_candidates)):
             super()._update_best_and_save(current, trainer, monitor_candidates)  # type: ignore[misc]
             return
         full = len(self.best_k_models) == self.save_top_k
         self._guarded_save(trainer, monitor_candidates, current, self.kth_best_model_path if full else None)
 
     def _save_none_monitor_checkpoint(self, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
-        if not self._guarding:
+        if not self._guarding or not self._is_here(self.format_checkpoint_name(monitor_candidates)):
             super()._save_none_monitor_checkpoint(trainer, monitor_candidates)  # type: ignore[misc]
             return
         self._guarded_save(trainer, monitor_candidates, None, self.best_model_path)
@@ -210,7 +212,7 @@ class SavingMixin:
 
     def _save_checkpoint(self, trainer: Any, filepath: str) -> None:
         """One file: written, settled, told to the loggers. Raises on every rank alike when it was not published."""
-        if not self._guarding:
+        if not self._guarding or not self._is_here(filepath):  # a name with a folder in it: Lightning's own way
             super()._save_checkpoint(trainer, filepath)  # type: ignore[misc]
             return
         pending = self._pending
