@@ -1,0 +1,107 @@
+"""How large one checkpoint is: stated, read from a file, or worked out from the model's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from checkroom.cli import _values
+from checkroom.cli._errors import CommandError, quoted
+from checkroom.cli._values import Given
+
+__all__ = ["SIZE_KEYS", "CheckpointSize", "checkpoint_size"]
+
+_SOURCES = ("checkpoint_size", "from_checkpoint", "parameters")
+_PARAMETER_KEYS = ("trainable", "dtype", "optimizer")
+SIZE_KEYS = (*_SOURCES, *_PARAMETER_KEYS, "weights_only_size")
+
+_WAYS = "--checkpoint-size 6.9GB, --from-checkpoint FILE, or --parameters 7B --dtype bf16 --optimizer adamw"
+_PARAMETERS_HINT = "write for example 7B, 40M or 124000000"
+
+
+@dataclass(frozen=True)
+class CheckpointSize:
+    """One checkpoint, in bytes.
+
+    Attributes:
+        least, total, most: The estimate and its bounds; all alike where the size is known.
+        weights_only: Without optimizer states; ``None``: unknown.
+        source: For the reader: where the figure comes from.
+    """
+
+    least: int
+    total: int
+    most: int
+    weights_only: int | None
+    source: str
+
+
+def checkpoint_size(values: Mapping[str, Given]) -> CheckpointSize:
+    """The size from the one source that is given.
+
+    Raises:
+        CommandError: No source or several, a value that makes no sense, a file that is no checkpoint.
+    """
+    present = [key for key in _SOURCES if key in values]
+    if not present:
+        raise CommandError(f"no size of a checkpoint (give {_WAYS})")
+    if len(present) > 1:
+        listed = " and ".join(f"{values[key].where} {quoted(values[key].value)}" for key in present)
+        raise CommandError(f"{listed} both say how large a checkpoint is (keep one of them)")
+    stray = [key for key in _PARAMETER_KEYS if key in values]
+    if stray and present != ["parameters"]:
+        given = values[stray[0]]
+        raise CommandError(f"{given.where}: {quoted(given.value)} needs --parameters (for example --parameters 7B)")
+    if present == ["checkpoint_size"]:
+        result = _stated(values["checkpoint_size"])
+    elif present == ["from_checkpoint"]:
+        result = _from_checkpoint(values["from_checkpoint"])
+    else:
+        result = _from_parameters(values)
+    if "weights_only_size" in values:
+        weights_only = _positive(values["weights_only_size"])
+        return CheckpointSize(result.least, result.total, result.most, weights_only, result.source)
+    return result
+
+
+def _positive(given: Given) -> int:
+    value = _values.size(given)
+    if value == 0:
+        raise CommandError(f"{given.where}: a checkpoint of no bytes: {quoted(given.value)} (write for example 6.9GB)")
+    return value
+
+
+def _stated(given: Given) -> CheckpointSize:
+    value = _positive(given)
+    return CheckpointSize(value, value, value, None, "given")
+
+
+def _from_checkpoint(given: Given) -> CheckpointSize:
+    from checkroom import sizing
+
+    path = _values.path_of(given)
+    try:
+        size = sizing.from_checkpoint(path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CommandError(f"{given.where}: {quoted(path)}: {reason} (give the path of a .ckpt file)") from None
+    except (ValueError, OverflowError) as error:
+        raise CommandError(f"{given.where}: {quoted(path)}: {error} (give the path of a .ckpt file)") from None
+    return CheckpointSize(size.total, size.total, size.total, size.weights, f"from {path}")
+
+
+def _from_parameters(values: Mapping[str, Given]) -> CheckpointSize:
+    from checkroom import sizing
+
+    given = values["parameters"]
+    parameters = _values.count(given, hint=_PARAMETERS_HINT)
+    trainable = _values.count(values["trainable"], hint=_PARAMETERS_HINT) if "trainable" in values else None
+    if trainable is not None and trainable > parameters:
+        where = values["trainable"]
+        raise CommandError(f"{where.where}: {quoted(where.value)} is more than all {quoted(given.value)} parameters")
+    words = {key: _values.text_of(values[key]) for key in ("dtype", "optimizer") if key in values}
+    try:
+        size = sizing.from_parameters(parameters, trainable=trainable, **words)
+    except (ValueError, OverflowError) as error:
+        raise CommandError(f"--parameters {given.value}: {error}") from None
+    return CheckpointSize(size.least, size.total, size.most, size.weights, f"estimated from {given.value} parameters")

@@ -1,0 +1,34 @@
+"""What a command raises when it cannot go on: one clear line for the reader."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["CommandError", "closest", "quoted"]
+
+
+class CommandError(Exception):
+    """A value that makes no sense. The message quotes it and names the way out; the exit code is 2.
+
+    The commands' own modules raise it, so that no module below them knows how errors are printed.
+    """
+
+
+def quoted(value: object) -> str:
+    """The value between single quotes, on one line: ``'6.9 QB'``."""
+    return "'" + " ".join(str(value).split()) + "'"
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Where the word may be a slip of the pen: ``"; did you mean 'epochs'?"``, else what is known.
+
+    Args:
+        word: What was written.
+        known: What could have been written.
+    """
+    names = list(known)
+    matches = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    if matches:
+        return f"; did you mean {quoted(matches[0])}?"
+    return "; known are " + ", ".join(names)

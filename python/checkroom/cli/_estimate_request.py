@@ -1,0 +1,342 @@
+"""What ``checkroom estimate`` is asked: flags and run file, made into one frozen value.
+
+A flag counts more than the file, and drops what the file says about the same thing in another way
+(``--samples`` drops the file's ``steps_per_epoch``). Nothing is computed here but what has to be
+known to ask: sizes are read, paths measured, steps derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from checkroom.cli import _values
+from checkroom.cli._checkpoint_size import SIZE_KEYS, CheckpointSize, checkpoint_size
+from checkroom.cli._errors import CommandError, quoted
+from checkroom.cli._measure import Tree, free_bytes, size_or_tree, split
+from checkroom.cli._policy import POLICY_KEYS, Policy, policy, policy_text
+from checkroom.cli._run_file import RunFile, read_run_file
+from checkroom.cli._steps import STEP_KEYS, Steps, read_steps
+from checkroom.cli._values import Given
+
+__all__ = ["FILE_KEYS", "Dataset", "EstimateRequest", "Free", "LogRates", "Strategy", "estimate_request"]
+
+_OTHER_KEYS = (
+    "epochs", "max_epochs", "compare", "dataset", "dataset_files", "mean_file", "val_fraction", "model_files",
+    "misc", "free", "min_free", "scale_dataset", "tensorboard_per_epoch", "csv_per_epoch", "log_steps_per_epoch",
+    "lightning_version",
+)
+
+#: Every key that a run file may have at its top: the flags' names with ``_`` for ``-``.
+FILE_KEYS = (*SIZE_KEYS, *STEP_KEYS, *POLICY_KEYS, *_OTHER_KEYS)
+
+# A flag on the left drops the file's keys on the right: they say the same thing in another way.
+_DROPS: Mapping[str, tuple[str, ...]] = {
+    "checkpoint_size": tuple(key for key in SIZE_KEYS if key not in ("checkpoint_size", "weights_only_size")),
+    "from_checkpoint": tuple(key for key in SIZE_KEYS if key != "from_checkpoint"),
+    "parameters": ("checkpoint_size", "from_checkpoint", "weights_only_size"),
+    "epochs": ("max_epochs",),
+    "steps_per_epoch": ("samples",),
+    "samples": ("steps_per_epoch",),
+    "seconds_per_step": ("hours",),
+    "hours": ("seconds_per_step",),
+    "every_n_epochs": ("every_n_train_steps",),
+    "every_n_train_steps": ("every_n_epochs",),
+    "dataset": ("dataset_files", "mean_file"),
+}
+
+_EPOCHS_HINT = "write for example 5,10,20"
+_MOST_EPOCHS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The training data.
+
+    Attributes:
+        bytes: Its size.
+        files: How many files (episodes); ``None``: unknown.
+        stated_mean_bytes: The mean length of a file as written, which may contradict the others.
+        train, validation: How the files are split; ``None``: the number of files is unknown.
+    """
+
+    bytes: int
+    files: int | None = None
+    stated_mean_bytes: int | None = None
+    train: int | None = None
+    validation: int | None = None
+
+    @property
+    def mean_bytes(self) -> int | None:
+        """Bytes over files."""
+        return self.bytes // self.files if self.files else None
+
+
+@dataclass(frozen=True)
+class LogRates:
+    """Bytes that loggers write in an epoch of ``steps`` steps; they grow with the steps."""
+
+    tensorboard_per_epoch: int = 0
+    csv_per_epoch: int = 0
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Free:
+    """The space that a verdict compares with.
+
+    Attributes:
+        bytes: What is free; ``None``: the filesystem does not say.
+        path: Where it was measured; ``None``: it was given.
+        floor: Bytes to leave free.
+    """
+
+    bytes: int | None
+    path: str | None
+    floor: int
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A policy for runs of some length: from ``first`` epochs to ``last`` (``None``: and more)."""
+
+    first: int
+    last: int | None
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class EstimateRequest:
+    """Everything that an estimate is computed from. Bytes, seconds and counts are plain numbers."""
+
+    checkpoint: CheckpointSize
+    epochs: tuple[int, ...]
+    max_epochs: int
+    policies: tuple[Policy, ...]
+    steps: Steps = Steps()
+    compare: bool = False
+    strategies: tuple[Strategy, ...] = ()
+    dataset: Dataset | None = None
+    model_files_bytes: int = 0
+    misc_bytes: int = 0
+    logs: LogRates = LogRates()
+    free: Free | None = None
+    scale_dataset: tuple[int, ...] = ()
+    lightning_version: str = "2.6"
+    remarks: tuple[str, ...] = ()
+
+
+def estimate_request(
+    flags: Mapping[str, str], *, run: str | None = None, policies: Sequence[str] = (), compare: bool = False
+) -> EstimateRequest:
+    """Makes the request of flags and a run file.
+
+    Args:
+        flags: The flags that were given, by key (``save_top_k``), as text.
+        run: The path of a run file.
+        policies: The texts of ``--policy``.
+        compare: Whether the policies are wanted side by side.
+
+    Raises:
+        CommandError: Something makes no sense; the text quotes it and names the way out.
+    """
+    file = RunFile()
+    if run is not None:
+        policy_keys = set(POLICY_KEYS)
+        file = read_run_file(
+            Path(run), keys=FILE_KEYS, tables={"policies": policy_keys, "strategies": policy_keys | {"epochs"}}
+        )
+    given = {key: Given(text, "--" + key.replace("_", "-")) for key, text in flags.items()}
+    dropped = {old for key in given for old in _DROPS.get(key, ())}
+    values = {key: value for key, value in file.values.items() if key not in dropped} | given
+
+    epochs, max_epochs = _length(values)
+    compare = compare or ("compare" in values and _values.truth(values["compare"]))
+    chosen = _policies(file, given, policies, compare)
+    dataset = _dataset(values)
+    train = dataset.train if dataset is not None else None
+    steps = read_steps(values, given, file.values, max_epochs=_stated_length(values, file), dataset=train)
+    remarks = list(steps.remarks)
+    checkpoint = checkpoint_size(values)
+    if checkpoint.weights_only is None and any(item.get("save_weights_only") for item in chosen):
+        remarks.append("save_weights_only: the size of a whole checkpoint is taken; give --weights-only-size")
+    request = EstimateRequest(
+        checkpoint=checkpoint,
+        epochs=epochs,
+        max_epochs=max_epochs,
+        policies=chosen,
+        steps=steps,
+        compare=compare,
+        strategies=_strategies(file),
+        dataset=dataset,
+        model_files_bytes=_tree(values, "model_files").bytes,
+        misc_bytes=_size(values, "misc"),
+        logs=LogRates(
+            _size(values, "tensorboard_per_epoch"), _size(values, "csv_per_epoch"), _log_steps(values, steps)
+        ),
+        free=_free(values),
+        scale_dataset=_scale(values, steps),
+        lightning_version=_lightning_version(values),
+        remarks=tuple(remarks),
+    )
+    _check_triggers(request)
+    return request
+
+
+def _length(values: Mapping[str, Given]) -> tuple[tuple[int, ...], int]:
+    if "epochs" not in values and "max_epochs" not in values:
+        raise CommandError("no length of the run (give --epochs 20, or several: --epochs 5,10,20)")
+    epochs: tuple[int, ...] = ()
+    if "epochs" in values:
+        epochs = _values.counts(values["epochs"], hint=_EPOCHS_HINT)
+    max_epochs = epochs[-1] if epochs else 0
+    if "max_epochs" in values:
+        max_epochs = _values.integer(values["max_epochs"], least=1, hint="write how many epochs the run has")
+    longest = max(max_epochs, *epochs, 0)
+    if longest > _MOST_EPOCHS:
+        key = "epochs" if epochs and epochs[-1] == longest else "max_epochs"
+        raise CommandError(f"{values[key].where}: {quoted(longest)} epochs are too many (at most {_MOST_EPOCHS})")
+    return epochs or (max_epochs,), max_epochs
+
+
+def _stated_length(values: Mapping[str, Given], file: RunFile) -> int:
+    # The file's `hours` belong to the file's own length, whatever other lengths the flags ask about.
+    own = values.get("hours") is not None and values["hours"] is file.values.get("hours")
+    return _length(file.values if own and ({"epochs", "max_epochs"} & set(file.values)) else values)[1]
+
+
+def _policies(
+    file: RunFile, given: Mapping[str, Given], texts: Sequence[str], compare: bool
+) -> tuple[Policy, ...]:
+    """The file's policies, those of ``--policy`` over them, and one that the single flags make."""
+    tables = {name: (dict(table), f"policy {name}") for name, table in file.policies.items()}
+    plain = {key: value for key, value in file.values.items() if key in POLICY_KEYS}
+    if plain:
+        tables = {"file": (plain, "the file's policy"), **tables}
+    for text in texts:
+        name, arguments = policy_text(Given(text, "--policy"))
+        base = tables.get(name, ({}, ""))[0]
+        tables[name] = (_overridden(base, arguments), f"policy {name}")
+    flags = {key: value for key, value in given.items() if key in POLICY_KEYS}
+    if flags and len(tables) == 1 and not compare:
+        name, (base, where) = next(iter(tables.items()))
+        tables = {name: (_overridden(base, flags), where)}
+    elif flags:
+        # Several policies have no one argument to override: the flags are a policy of their own.
+        tables = {**(tables if compare else {}), "flags": (flags, "the flags")}
+    if compare and len(tables) < 2:
+        raise CommandError(
+            f"--compare: only {quoted(next(iter(tables), 'none'))} to compare (add --policy NAME:save_top_k=3,..., or "
+            f"[policies.NAME] tables to the run file)"
+        )
+    if not tables:
+        return (Policy("default"),)
+    return tuple(policy(name, table, where) for name, (table, where) in tables.items())
+
+
+def _overridden(base: Mapping[str, Given], over: Mapping[str, Given]) -> dict[str, Given]:
+    dropped = {old for key in over for old in _DROPS.get(key, ())}
+    return {key: value for key, value in base.items() if key not in dropped} | dict(over)
+
+
+def _strategies(file: RunFile) -> tuple[Strategy, ...]:
+    result = []
+    for name, table in file.strategies.items():
+        where = f"strategy {name}"
+        if "epochs" not in table:
+            raise CommandError(f"{where}: no epochs (write epochs = [20, 50], or [100] for 100 and more)")
+        bounds = _values.counts(table["epochs"], hint="write [20, 50], or [100] for 100 and more")
+        if len(bounds) > 2 or bounds[-1] > _MOST_EPOCHS:
+            raise CommandError(
+                f"{table['epochs'].where}: not a range of epochs: {quoted(table['epochs'].value)} (write [20, 50])"
+            )
+        arguments = {key: value for key, value in table.items() if key != "epochs"}
+        result.append(Strategy(bounds[0], bounds[1] if len(bounds) == 2 else None, policy(name, arguments, where)))
+    return tuple(result)
+
+
+def _dataset(values: Mapping[str, Given]) -> Dataset | None:
+    if "dataset" not in values:
+        for key in ("dataset_files", "mean_file", "val_fraction"):
+            if key in values and not (key == "val_fraction" and "samples" in values):
+                raise CommandError(
+                    f"{values[key].where}: {quoted(values[key].value)} of what? (give --dataset PATH or SIZE as well)"
+                )
+        return None
+    tree = size_or_tree(values["dataset"])
+    files = tree.files
+    if "dataset_files" in values:
+        stated = _values.integer(values["dataset_files"], least=1, hint="write how many files the dataset has")
+        if files is not None:
+            raise CommandError(
+                f"{values['dataset_files'].where}: {quoted(stated)}, but the dataset's files were counted: {files} "
+                f"(leave it out)"
+            )
+        files = stated
+    mean = _size(values, "mean_file") if "mean_file" in values else None
+    train, validation = split(files, _val_fraction(values)) if files is not None else (None, None)
+    return Dataset(tree.bytes, files, mean, train, validation)
+
+
+def _val_fraction(values: Mapping[str, Given]) -> Decimal:
+    return _values.fraction(values["val_fraction"]) if "val_fraction" in values else Decimal(0)
+
+
+def _tree(values: Mapping[str, Given], key: str) -> Tree:
+    return size_or_tree(values[key]) if key in values else Tree(0)
+
+
+def _size(values: Mapping[str, Given], key: str) -> int:
+    return _values.size(values[key]) if key in values else 0
+
+
+def _log_steps(values: Mapping[str, Given], steps: Steps) -> int | None:
+    if "log_steps_per_epoch" not in values:
+        return steps.per_epoch
+    return _values.integer(values["log_steps_per_epoch"], least=1, hint="write at how many steps the log rates hold")
+
+
+def _free(values: Mapping[str, Given]) -> Free | None:
+    floor = _values.size(values.get("min_free", Given("1 GB", "--min-free")))
+    if "free" not in values:
+        if "min_free" in values:
+            given = values["min_free"]
+            raise CommandError(f"{given.where}: {quoted(given.value)} of what? (give --free PATH or SIZE as well)")
+        return None
+    return Free(*free_bytes(values["free"]), floor)
+
+
+def _scale(values: Mapping[str, Given], steps: Steps) -> tuple[int, ...]:
+    if "scale_dataset" not in values:
+        return ()
+    factors = _values.counts(values["scale_dataset"], hint="write factors, for example 1,2,4,10")
+    if steps.per_epoch is None:
+        raise CommandError(
+            f"{values['scale_dataset'].where}: {quoted(values['scale_dataset'].value)} needs the steps of an epoch "
+            f"(give --steps-per-epoch, or --samples)"
+        )
+    return factors
+
+
+def _lightning_version(values: Mapping[str, Given]) -> str:
+    if "lightning_version" not in values:
+        return "2.6"
+    given = values["lightning_version"]
+    text = str(given.value).strip() if isinstance(given.value, (str, float)) else ""
+    parts = text.split(".")
+    if len(parts) < 2 or not all(part.isdigit() for part in parts[:2]):
+        raise CommandError(f"{given.where}: not a version: {quoted(given.value)} (write for example 2.6)")
+    return text
+
+
+def _check_triggers(request: EstimateRequest) -> None:
+    everything = [*request.policies, *(strategy.policy for strategy in request.strategies)]
+    for item in everything:
+        every = item.get("every_n_train_steps")
+        if every is not None and request.steps.per_epoch is None:
+            raise CommandError(
+                f"policy {item.name}: every_n_train_steps={quoted(every)} needs the steps of an epoch "
+                f"(give --steps-per-epoch, or --samples)"
+            )

@@ -1,0 +1,38 @@
+"""What an estimate is about, in a few lines above its tables."""
+
+from __future__ import annotations
+
+from checkroom import format_size
+from checkroom.cli._estimate_report import EstimateReport, Span
+from checkroom.cli._text import duration, precise_size, size_span
+
+__all__ = ["headline"]
+
+
+def headline(report: EstimateReport) -> tuple[tuple[str, str], ...]:
+    """Pairs of what and how much, for example ``("One checkpoint", "6.9 GB (given)")``."""
+    request = report.request
+    size = request.checkpoint
+    lines = [("One checkpoint", f"{size_span(Span(size.least, size.most))} ({size.source})")]
+    steps = request.steps
+    run = f"{request.max_epochs} epochs"
+    if steps.per_epoch is not None:
+        run += f" of {steps.per_epoch} steps"
+        if steps.samples is not None:
+            run += (
+                f" ({steps.samples} samples, batch {steps.batch_size}, accumulated {steps.accumulate}, "
+                f"devices {steps.devices})"
+            )
+        if steps.seconds is not None:
+            run += f", {duration(request.max_epochs * steps.per_epoch * steps.seconds)}"
+    lines.append(("Run", run))
+    dataset = request.dataset
+    if dataset is not None:
+        text = precise_size(dataset.bytes)
+        if dataset.files is not None and dataset.mean_bytes is not None:
+            text += (
+                f" in {dataset.files} files, {format_size(dataset.mean_bytes)} each on average: "
+                f"{dataset.train} to train, {dataset.validation} to validate"
+            )
+        lines.append(("Dataset", text))
+    return tuple(lines)

@@ -1,0 +1,166 @@
+"""One policy: arguments of ``ModelCheckpoint``, from flags, from ``--policy`` or from a file's table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from checkroom.cli._errors import CommandError, closest, quoted
+from checkroom.cli._values import Given, choice, integer, text_of, truth
+
+__all__ = ["POLICY_KEYS", "Policy", "doubled_metric_names", "policy", "policy_text"]
+
+
+def _save_last(given: Given) -> bool | str:
+    if given.value == "link":
+        return "link"
+    try:
+        return truth(given)
+    except CommandError:
+        hint = "write true or link"
+        raise CommandError(f"{given.where}: not true, false or link: {quoted(given.value)} ({hint})") from None
+
+
+def _count(what: str, example: int) -> Callable[[Given], int]:
+    return lambda given: integer(given, least=1, hint=f"write a number of {what}, for example {example}")
+
+
+# Lightning's own argument names, in the order in which a call reads best.
+_READERS: Mapping[str, Callable[[Given], Any]] = {
+    "save_top_k": lambda given: integer(given, least=-1, hint="write -1 for all, 0 for none, or how many to keep"),
+    "every_n_epochs": _count("epochs", 5),
+    "every_n_train_steps": _count("training steps", 500),
+    "monitor": text_of,
+    "mode": lambda given: choice(given, ("min", "max")),
+    "save_last": _save_last,
+    "save_weights_only": truth,
+    "filename": text_of,
+    "auto_insert_metric_name": truth,
+}
+
+POLICY_KEYS = tuple(_READERS)
+
+# What a forecast has to know; the rest only names files.
+_FORECAST_KEYS = (
+    "save_top_k", "every_n_epochs", "every_n_train_steps", "monitor", "mode", "save_last", "save_weights_only",
+)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When a run saves and what it keeps, under a name.
+
+    Attributes:
+        name: For the reader; one policy of each name in a request.
+        arguments: What was written, in the order in which it was written.
+    """
+
+    name: str
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+    def get(self, key: str) -> Any:
+        """The argument's value, ``None`` where it was not written."""
+        return dict(self.arguments).get(key)
+
+    @property
+    def run_spec(self) -> dict[str, Any]:
+        """The arguments of ``RunSpec`` that follow from the policy."""
+        return {key: value for key, value in self.arguments if key in _FORECAST_KEYS}
+
+    @property
+    def model_checkpoint(self) -> dict[str, Any]:
+        """The arguments to paste: as written, but for a metric's name that would be written twice."""
+        arguments = dict(self.arguments)
+        if self.doubled:
+            arguments["auto_insert_metric_name"] = False
+        return arguments
+
+    @property
+    def doubled(self) -> tuple[str, ...]:
+        """The metric names that Lightning would write twice into the file's name."""
+        if self.get("auto_insert_metric_name") is False:
+            return ()
+        return doubled_metric_names(self.get("filename") or "")
+
+    @property
+    def call(self) -> str:
+        """The call to paste: ``ModelCheckpoint(save_top_k=3, monitor="val_loss")``."""
+        return f"ModelCheckpoint({', '.join(self.call_arguments)})"
+
+    @property
+    def call_arguments(self) -> tuple[str, ...]:
+        """The arguments of the call to paste: ``save_top_k=3``, ``monitor="val_loss"``."""
+        return tuple(
+            f"{key}={json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value}"
+            for key, value in self.model_checkpoint.items()
+        )
+
+
+def doubled_metric_names(filename: str) -> tuple[str, ...]:
+    """The names that stand before their own field, which Lightning would insert a second time.
+
+    Args:
+        filename: ``ModelCheckpoint``'s ``filename``.
+
+    Returns:
+        ``("val_loss",)`` for ``"val_loss={val_loss:.3f}"``, which becomes ``val_loss=val_loss=0.960``.
+    """
+    names = []
+    for match in re.finditer(r"\{([^{}:!\[]+)", filename):
+        before = filename[: match.start()].rstrip("=_-: ")
+        if before.endswith(match.group(1)):
+            names.append(match.group(1))
+    return tuple(dict.fromkeys(names))
+
+
+def policy(name: str, given: Mapping[str, Given], where: str) -> Policy:
+    """A policy from arguments as written.
+
+    Args:
+        name: The policy's name.
+        given: By Lightning's argument name.
+        where: Names the whole for the reader, where one argument alone is not at fault.
+
+    Raises:
+        CommandError: An unknown argument, a value that makes no sense, or arguments that Lightning refuses together.
+    """
+    for key, value in given.items():
+        if key not in _READERS:
+            raise CommandError(f"{value.where}: unknown argument {quoted(key)}{closest(key, POLICY_KEYS)}")
+    result = Policy(name, tuple((key, _READERS[key](value)) for key, value in given.items()))
+    top_k = result.get("save_top_k")
+    if top_k is not None and top_k > 1 and result.get("monitor") is None:
+        raise CommandError(
+            f"{given['save_top_k'].where}: {quoted(top_k)} best of what? Without a monitor nothing ranks the files "
+            f"(add monitor, for example val_loss, or keep -1, 0 or 1)"
+        )
+    if result.get("every_n_epochs") is not None and result.get("every_n_train_steps") is not None:
+        raise CommandError(
+            f"{where}: every_n_epochs={quoted(result.get('every_n_epochs'))} and "
+            f"every_n_train_steps={quoted(result.get('every_n_train_steps'))} exclude each other (keep one of them)"
+        )
+    return result
+
+
+def policy_text(given: Given) -> tuple[str, dict[str, Given]]:
+    """Splits ``"recommended:save_top_k=3,every_n_epochs=5"`` into its name and its arguments.
+
+    Raises:
+        CommandError: The text has no name, or an argument has no value.
+    """
+    text = text_of(given)
+    name, colon, rest = text.partition(":")
+    name = name.strip()
+    hint = "write for example small:save_top_k=3,every_n_epochs=5,monitor=val_loss"
+    if not name or not colon or "=" in name:
+        raise CommandError(f"{given.where}: no name before the arguments: {quoted(text)} ({hint})")
+    arguments = {}
+    for word in filter(None, (part.strip() for part in rest.split(","))):
+        key, equals, value = word.partition("=")
+        if not equals or not value.strip():
+            raise CommandError(f"{given.where}: an argument without a value: {quoted(word)} in {quoted(text)} ({hint})")
+        arguments[key.strip()] = Given(value.strip(), f"{given.where} {name}: {key.strip()}")
+    return name, arguments
