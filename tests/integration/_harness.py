@@ -15,8 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
+
+# Modules that compare with Lightning are skipped where it is not installed.
+pytest.importorskip("lightning.pytorch")
 
 # Our part of a callback's state dict.
 OUR_KEY = "checkroom"
@@ -228,7 +232,7 @@ class Lab:
             checkpoint = load(path)
             for state in checkpoint.get("callbacks", {}).values():
                 state.pop(OUR_KEY, None)
-                if planned_last and not path.name.startswith("last"):
+                if planned_last and (path.is_symlink() or not path.name.startswith("last")):
                     state.pop("last_model_path", None)
             self.note(f"{name} of {path.relative_to(self.folder)}", checkpoint)
 

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("lightning.pytorch")
-
 from _harness import PACKAGES, Package, assert_alike, differences, one_fit, package, play
 
 NAN, INF = float("nan"), float("inf")

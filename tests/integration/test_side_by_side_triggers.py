@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("lightning.pytorch")
-
 from _harness import Lab, assert_alike, differences, one_fit, package, play
 
 MIXED = (3.0, 1.0, 4.0, 1.5, 0.5, 9.0, 2.0, 6.0, 0.25, 5.0, 3.5, 8.0)
@@ -27,7 +24,7 @@ CALLBACKS: dict[str, dict[str, Any]] = {
     "on validation end": {"save_on_train_epoch_end": False},
     "steps, on validation end": {"every_n_train_steps": 2, "save_on_train_epoch_end": False},
     "no version counter": {"filename": "one", "enable_version_counter": False},
-    "no version counter, steps": {"filename": "{epoch}", "enable_version_counter": False, "every_n_train_steps": 1},
+    "no version counter, steps": {"filename": "{step}", "enable_version_counter": False, "every_n_train_steps": 1},
     "version counter": {"filename": "one"},
     "metric in the name": {"filename": "{epoch:02d}-{val_loss:.2f}"},
     "metric in a name by hand": {"filename": "e{epoch}-{val_loss:.1f}", "auto_insert_metric_name": False},
@@ -61,7 +58,7 @@ TRAINERS: dict[str, dict[str, Any]] = {
 def test_trainer_arguments(name: str, trigger: dict[str, Any], tmp_path: Path) -> None:
     arguments = {**TOP_2, **trigger}
     if name == "fast dev run":
-        arguments["save_last"] = None  # with it Lightning writes a last.ckpt at the end of a fast_dev_run; ours does not
+        arguments["save_last"] = None  # with it Lightning writes a last.ckpt at the end; ours does not
     assert_alike(one_fit(scores=MIXED, trainer=TRAINERS[name], **arguments), tmp_path)
 
 

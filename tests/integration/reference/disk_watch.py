@@ -73,7 +73,9 @@ class DiskWatch:
         _active.append(self)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _active.remove(self)
 
     def start_event(self) -> None:

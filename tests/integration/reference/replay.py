@@ -61,8 +61,9 @@ class Run:
 
     def spec_arguments(self) -> dict[str, Any]:
         """The same run as keyword arguments of ``checkroom.RunSpec``."""
-        names = ("max_epochs", "max_steps", "steps_per_epoch", "validates", "check_val_every_n_epoch", "val_check_interval")
-        return {**self.callback_arguments(), **{name: getattr(self, name) for name in names}}
+        names = ("max_epochs", "max_steps", "steps_per_epoch", "validates")
+        when = ("check_val_every_n_epoch", "val_check_interval")
+        return {**self.callback_arguments(), **{name: getattr(self, name) for name in (*names, *when)}}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,138 @@
+"""Where ours differs from Lightning's class on purpose; docs/compatibility.md has the reasons.
+
+Each test shows both sides: should Lightning change its mind, the test fails and the page has to follow.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _harness import OUR_KEY, Lab, Package, load, package
+
+SCORES = (3.0, 1.0, 4.0, 1.5, 0.5, 9.0, 2.0, 6.0, 0.25, 5.0, 3.5, 8.0)
+TOP_2: dict[str, Any] = {"monitor": "val_loss", "save_top_k": 2, "save_last": True}
+
+
+@pytest.fixture
+def labs(tmp_path: Path) -> tuple[Lab, Lab]:
+    """One lab with Lightning's class, one with ours."""
+    which: Package = package("lightning")
+    both = []
+    for name, cls in (("theirs", which.theirs), ("ours", which.ours)):
+        (tmp_path / name).mkdir()
+        both.append(Lab(which, (cls,), tmp_path / name))
+    return both[0], both[1]
+
+
+def _fit(lab: Lab, *, epochs: int, start: str | None = None, **arguments: Any) -> Any:
+    callback = lab.callback(**arguments)
+    trainer = lab.trainer(callback, max_epochs=epochs, limit_train_batches=1)
+    lab.fit(trainer, lab.model(scores=SCORES), ckpt_path=start)
+    return callback
+
+
+def _names(lab: Lab) -> list[str]:
+    return sorted(path.name for path in lab.directory.glob("*.ckpt"))
+
+
+def test_a_file_knows_the_last_that_is_made_of_it(labs: tuple[Lab, Lab]) -> None:
+    written = []
+    for lab in labs:
+        callback = _fit(lab, epochs=1, **TOP_2)
+        (state,) = load(callback.best_model_path)["callbacks"].values()
+        written.append(os.path.basename(state["last_model_path"]))
+    assert written == ["", "last.ckpt"]
+
+
+def test_resuming_from_the_first_file_goes_on_with_one_last(labs: tuple[Lab, Lab]) -> None:
+    left = []
+    for lab in labs:
+        first = _fit(lab, epochs=1, **TOP_2).best_model_path
+        _fit(lab, epochs=3, start=first, **TOP_2)
+        left.append([name for name in _names(lab) if name.startswith("last")])
+    assert left == [["last-v1.ckpt", "last.ckpt"], ["last.ckpt"]]
+
+
+def test_last_is_another_name_of_the_newest_save(labs: tuple[Lab, Lab]) -> None:
+    shared = []
+    for lab in labs:
+        callback = _fit(lab, epochs=2, **TOP_2)
+        newest = list(callback.best_k_models)[-1]
+        shared.append(os.path.samefile(callback.last_model_path, newest))
+    assert shared == [False, True]
+
+
+def test_last_as_copy_shares_nothing(labs: tuple[Lab, Lab]) -> None:
+    callback = _fit(labs[1], epochs=2, last_as="copy", **TOP_2)
+    newest = list(callback.best_k_models)[-1]
+    assert not os.path.samefile(callback.last_model_path, newest)
+    assert Path(callback.last_model_path).read_bytes() == Path(newest).read_bytes()
+
+
+def test_a_smaller_k_prunes_on_resume(labs: tuple[Lab, Lab]) -> None:
+    left = []
+    for lab in labs:
+        _fit(lab, epochs=5, **{**TOP_2, "save_top_k": 5})
+        start = str(lab.directory / "last.ckpt")
+        callback = _fit(lab, epochs=7, start=start, **TOP_2)
+        left.append((len(_names(lab)), len(callback.best_k_models)))
+    # Lightning never prunes again: the 5 files stay, and the one of the two new ones that beats the worst joins them.
+    assert left == [(7, 6), (3, 2)]
+
+
+def test_vanished_files_hold_no_slots(labs: tuple[Lab, Lab]) -> None:
+    kept = []
+    for lab in labs:
+        callback = _fit(lab, epochs=2, **TOP_2)
+        os.remove(callback.best_model_path)
+        callback = _fit(lab, epochs=3, start=str(lab.directory / "last.ckpt"), **TOP_2)
+        kept.append([os.path.exists(path) for path in callback.best_k_models])
+    # The third score is the worst so far: with Lightning the vanished best keeps it out.
+    assert kept == [[True, False], [True, True]]
+
+
+def test_fast_dev_run_writes_nothing(labs: tuple[Lab, Lab]) -> None:
+    left = []
+    for lab in labs:
+        lab.fit(lab.trainer(lab.callback(**TOP_2), fast_dev_run=True), lab.model(scores=SCORES))
+        left.append(_names(lab))
+    assert left == [["last.ckpt"], []]
+
+
+def test_nothing_is_written_through_a_last_symlink(labs: tuple[Lab, Lab]) -> None:
+    """A run with ``save_last="link"`` goes on with ``save_last=True``: the target of the link is untouched."""
+    lab = labs[1]
+    callback = _fit(lab, epochs=2, **{**TOP_2, "save_last": "link"})
+    last = lab.directory / "last.ckpt"
+    target = Path(os.path.realpath(last))
+    before = target.read_bytes()
+    start = shutil.copy(target, lab.folder / "start.ckpt")
+    _fit(lab, epochs=3, start=str(start), **{**TOP_2, "save_top_k": 3})
+    assert not last.is_symlink()
+    assert target.read_bytes() == before
+    assert callback.last_model_path == str(last)
+
+
+def test_a_name_that_is_used_again_pushes_out_nothing_else(labs: tuple[Lab, Lab]) -> None:
+    kept = []
+    for lab in labs:
+        callback = lab.callback(filename="{epoch}", enable_version_counter=False, every_n_train_steps=1, **TOP_2)
+        lab.fit(lab.trainer(callback, max_epochs=4), lab.model(scores=SCORES))
+        kept.append([name for name in _names(lab) if name != "last.ckpt"])
+    # Lightning overwrites epoch=3.ckpt, counts it as one more file, and removes epoch=1.ckpt for it.
+    assert kept == [["epoch=3.ckpt"], ["epoch=1.ckpt", "epoch=3.ckpt"]]
+
+
+def test_our_part_of_the_state_is_plain_values(labs: tuple[Lab, Lab]) -> None:
+    states = []
+    for lab in labs:
+        callback = _fit(lab, epochs=3, **TOP_2)
+        # load() refuses anything but plain values and tensors.
+        states.extend(load(callback.last_model_path)["callbacks"].values())
+    theirs, ours = states
+    assert ours.keys() - theirs.keys() == {OUR_KEY}
+    assert theirs.keys() <= ours.keys()

@@ -1,0 +1,110 @@
+"""What the same run costs on disk: with Lightning's class, and with ours."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+from _harness import Lab, Package, package
+from reference.disk_watch import DiskWatch
+
+IMPROVING = (9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0)
+BALLAST_BYTES = 2_000_000
+SAVES = 6
+
+
+class WatchedStore:
+    """The store of a directory, looked at before and after each of its calls.
+
+    Its system calls are made outside of Python, so audit events do not show them; every change on disk happens inside
+    one of these calls, and the staged file is complete before the one that publishes it.
+    """
+
+    def __init__(self, store: Any, watch: DiskWatch) -> None:
+        self._store = store
+        self._watch = watch
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._store, name)
+        if not callable(value):
+            return value
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self._watch.measure()
+            result = value(*args, **kwargs)
+            if name == "publish":
+                self._watch.written += result
+            elif name == "trash":
+                # Saves are minutes apart in a real run: the reaper has long been there before the next one.
+                self._store.drain()
+            self._watch.measure()
+            return result
+
+        return watched
+
+
+def _measured_fit(which: Package, cls: type, folder: Path, **arguments: Any) -> tuple[DiskWatch, Any]:
+    lab = Lab(which, (cls,), folder)
+    staging = folder / "tmp"
+    staging.mkdir(parents=True)
+    lab.directory.mkdir()
+    watch = DiskWatch(lab.directory, staging)
+    model = lab.model(scores=IMPROVING)
+    model.register_buffer("ballast", torch.zeros(BALLAST_BYTES, dtype=torch.uint8))
+    callback = lab.callback(**arguments)
+    with watch, mock.patch.object(tempfile, "tempdir", str(staging)), _watched_stores(watch):
+        lab.fit(lab.trainer(callback, max_epochs=SAVES, limit_train_batches=1), model)
+    return watch, callback
+
+
+def _watched_stores(watch: DiskWatch) -> Any:
+    from checkroom import _core
+
+    make = _core.Store
+    return mock.patch.object(_core, "Store", lambda *args, **kwargs: WatchedStore(make(*args, **kwargs), watch))
+
+
+@pytest.fixture
+def which() -> Package:
+    return package("lightning")
+
+
+def test_top_3_and_last_peak_at_four_files_instead_of_five_and_write_half(which: Package, tmp_path: Path) -> None:
+    policy: dict[str, Any] = {"monitor": "val_loss", "save_top_k": 3, "save_last": True}
+    theirs, _ = _measured_fit(which, which.theirs, tmp_path / "theirs", **policy)
+    ours, callback = _measured_fit(which, which.ours, tmp_path / "ours", **policy)
+
+    assert theirs.peak_total.files == 5
+    assert ours.peak_total.files == 4
+    full_writes = [watch.written / BALLAST_BYTES for watch in (theirs, ours)]
+    # A file is the ballast and less than a hundredth of everything else.
+    assert full_writes == pytest.approx([2 * SAVES, SAVES], rel=0.01)
+    # `last` is the newest file under another name.
+    last = Path(callback.last_model_path)
+    assert last.stat().st_ino in {Path(path).stat().st_ino for path in callback.best_k_models}
+
+
+@pytest.mark.parametrize(
+    ("policy", "theirs", "ours"),
+    [
+        ({"save_top_k": 1}, 2, 2),
+        ({"save_top_k": 2}, 3, 3),
+        ({"save_top_k": 1, "save_last": True}, 3, 2),
+        ({"save_top_k": 2, "save_last": "link"}, 3, 3),
+        ({"save_top_k": -1}, SAVES, SAVES),
+        ({"save_top_k": -1, "save_last": True}, SAVES + 2, SAVES),
+        ({"save_top_k": 0, "save_last": True, "every_n_train_steps": 1}, 2, 2),
+    ],
+    ids=str,
+)
+def test_peak_files(policy: dict[str, Any], theirs: int, ours: int, which: Package, tmp_path: Path) -> None:
+    policy = {"monitor": "val_loss", **policy}
+    measured = [
+        _measured_fit(which, cls, tmp_path / name, **policy)[0].peak_total.files
+        for name, cls in (("theirs", which.theirs), ("ours", which.ours))
+    ]
+    assert measured == [theirs, ours]
