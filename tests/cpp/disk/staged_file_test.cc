@@ -1,0 +1,266 @@
+#include "disk/staged_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <functional>
+#include <memory>
+
+#include "base/error.h"
+#include "disk/owner.h"
+#include "support/faulty_filesystem.h"
+#include "support/temp_directory.h"
+
+namespace checkroom::disk {
+namespace {
+
+using testing::as_bytes;
+using testing::FaultyFileSystem;
+using testing::TempDirectory;
+
+constexpr std::int64_t kMegabyte = 1 << 20;
+
+class Staged : public ::testing::Test {
+ protected:
+  Staged() {
+    std::filesystem::create_directory(staging());
+    std::filesystem::create_directory(trash());
+  }
+
+  [[nodiscard]] std::string staging() const { return directory_ / "staging"; }
+  [[nodiscard]] std::string trash() const { return directory_ / "trash"; }
+  [[nodiscard]] std::string target() const { return directory_ / "a.ckpt"; }
+  [[nodiscard]] Destination destination() const {
+    return {directory_.path(), "a.ckpt", trash(), true};
+  }
+  std::unique_ptr<StagedFile> stage() {
+    return std::make_unique<StagedFile>(filesystem_, staging(), "a.ckpt");
+  }
+  std::int64_t allocated(const std::string& path) {
+    return posix_filesystem().status(path).value.allocated;
+  }
+  static std::optional<Error> error_of(const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      return error;
+    }
+    return std::nullopt;
+  }
+
+  TempDirectory directory_;
+  FaultyFileSystem filesystem_{posix_filesystem()};
+};
+
+TEST_F(Staged, IsPublishedWithItsBytes) {
+  auto file = stage();
+  file->reserve(Bytes(10));
+  file->write(as_bytes("01234"));
+  file->write(as_bytes("56789"));
+  EXPECT_FALSE(testing::exists(target()));
+  const Published published = file->publish(destination());
+  EXPECT_EQ(published.bytes, Bytes(10));
+  EXPECT_FALSE(published.displaced.has_value());
+  EXPECT_EQ(testing::read_file(target()), "0123456789");
+  EXPECT_TRUE(testing::names_in(staging()).empty());
+  EXPECT_EQ(filesystem_.open_descriptors(), 0U);
+}
+
+TEST_F(Staged, SyncsBeforeItRenamesAndTheDirectoryAfter) {
+  auto file = stage();
+  const std::string path = file->path();
+  file->reserve(Bytes(100));
+  file->write(as_bytes("x"));
+  filesystem_.clear_calls();
+  file->publish(destination());
+  const std::vector<testing::Call> expected = {{"truncate", path},
+                                               {"fsync", path},
+                                               {"close", path},
+                                               {"rename", target()},
+                                               {"fsync", directory_.path()},
+                                               {"close", directory_.path()}};
+  EXPECT_EQ(filesystem_.calls({"truncate", "fsync", "close", "rename"}), expected);
+}
+
+TEST_F(Staged, TellsItsOwnerByItsName) {
+  auto file = stage();
+  const std::string name = std::filesystem::path(file->path()).filename();
+  EXPECT_TRUE(name.starts_with("a.ckpt."));
+  EXPECT_EQ(parse_owned_name(name, kStagedSuffix), current_owner());
+}
+
+TEST_F(Staged, GivesReservedBlocksBeyondItsEndBack) {
+  auto file = stage();
+  file->reserve(Bytes(8 * kMegabyte));
+  if (!file->reserved()) GTEST_SKIP() << "privilege: this filesystem has no fallocate";
+  EXPECT_GE(allocated(file->path()), 8 * kMegabyte);
+  file->write(as_bytes("short after all"));
+  file->publish(destination());
+  EXPECT_LT(allocated(target()), kMegabyte);
+}
+
+TEST_F(Staged, IsGoneWhenItIsDropped) {
+  { stage()->write(as_bytes("x")); }
+  EXPECT_TRUE(testing::names_in(staging()).empty());
+  EXPECT_EQ(filesystem_.open_descriptors(), 0U);
+}
+
+TEST_F(Staged, AfterAbandonEveryCallSaysSo) {
+  auto file = stage();
+  file->abandon();
+  file->abandon();
+  EXPECT_TRUE(testing::names_in(staging()).empty());
+  EXPECT_NE(error_of([&] { file->write(as_bytes("x")); }), std::nullopt);
+  EXPECT_NE(error_of([&] { file->reserve(Bytes(1)); }), std::nullopt);
+  EXPECT_NE(error_of([&] { file->publish(destination()); }), std::nullopt);
+}
+
+TEST_F(Staged, ForgettingToAbandonAPublishedFileHarmsNothing) {
+  auto file = stage();
+  file->publish(destination());
+  file->abandon();
+  EXPECT_TRUE(testing::exists(target()));
+  EXPECT_NE(error_of([&] { file->write(as_bytes("x")); }), std::nullopt);
+}
+
+TEST_F(Staged, SeeksAndFillsIn) {
+  auto file = stage();
+  file->write(as_bytes("aaaaaa"));
+  file->seek(2);
+  file->write(as_bytes("BB"));
+  EXPECT_EQ(file->position(), 4);
+  EXPECT_EQ(file->size(), Bytes(6));
+  EXPECT_EQ(error_of([&] { file->seek(-1); })->code(), ErrorCode::kInvalidArgument);
+  file->publish(destination());
+  EXPECT_EQ(testing::read_file(target()), "aaBBaa");
+}
+
+TEST_F(Staged, AReservationThatFailsIsUndoneAndSaysNeedAndHave) {
+  filesystem_.pretend_volume({.total = 1000, .free = 300, .available = 200});
+  auto file = stage();
+  filesystem_.fail("reserve", 1, ENOSPC, true);
+  const auto error = error_of([&] { file->reserve(Bytes(500)); });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kNoSpace);
+  EXPECT_EQ(error->need(), 500);
+  EXPECT_EQ(error->have(), 200);
+  EXPECT_EQ(error->limit(), "filesystem");
+  EXPECT_EQ(filesystem_.calls({"reserve", "truncate"}).back().op, "truncate") << "undone at once";
+  EXPECT_TRUE(testing::names_in(staging()).empty()) << "not a block of it stays";
+  EXPECT_EQ(error_of([&] { file->write(as_bytes("x")); })->need(), 500) << "the first error stays";
+}
+
+TEST_F(Staged, AQuotaThatRefusesIsNamed) {
+  auto file = stage();
+  filesystem_.fail("reserve", 1, EDQUOT);
+  const auto error = error_of([&] { file->reserve(Bytes(500)); });
+  EXPECT_EQ(error->code(), ErrorCode::kNoSpace);
+  EXPECT_EQ(error->limit(), "quota");
+  EXPECT_FALSE(error->have().has_value()) << "the filesystem's figures say nothing of a quota";
+}
+
+TEST_F(Staged, WithoutFallocateItIsUnreservedNotFailed) {
+  filesystem_.fail("reserve", 1, EOPNOTSUPP);
+  auto file = stage();
+  file->reserve(Bytes(5));
+  EXPECT_FALSE(file->reserved());
+  file->write(as_bytes("hello"));
+  file->publish(destination());
+  EXPECT_EQ(testing::read_file(target()), "hello");
+}
+
+TEST_F(Staged, WhereStatvfsSeesRoomTheReservationIsTriedAgain) {
+  filesystem_.pretend_volume({.total = 1000, .free = 900, .available = 900});
+  filesystem_.fail("reserve", 1, ENOSPC);
+  auto file = stage();
+  file->reserve(Bytes(500));
+  EXPECT_TRUE(file->reserved());
+  EXPECT_EQ(filesystem_.calls({"reserve"}).size(), 2U);
+}
+
+TEST_F(Staged, WhereOnlyTheAllocatorSaysNoTheWriteDecides) {
+  filesystem_.pretend_volume({.total = 1000, .free = 900, .available = 900});
+  filesystem_.fail("reserve", 1, ENOSPC, true);
+  auto file = stage();
+  file->reserve(Bytes(500));
+  EXPECT_FALSE(file->reserved());
+  file->write(as_bytes("hello"));
+  EXPECT_EQ(file->publish(destination()).bytes, Bytes(5));
+}
+
+TEST_F(Staged, AWriteThatFindsNoRoomSaysWhatIsMissing) {
+  filesystem_.pretend_volume({.total = 1000, .free = 10, .available = 10});
+  filesystem_.fail("reserve", 1, EOPNOTSUPP);
+  auto file = stage();
+  file->reserve(Bytes(100));
+  file->write(as_bytes("0123456789"));
+  filesystem_.fail("write", 1, ENOSPC);
+  const auto error = error_of([&] { file->write(as_bytes("0123456789")); });
+  EXPECT_EQ(error->need(), 90);
+  EXPECT_EQ(error->have(), 10);
+  EXPECT_TRUE(testing::names_in(staging()).empty());
+}
+
+TEST_F(Staged, AnyFailureOnTheWayToItsNameAbandonsIt) {
+  for (const char* op : {"truncate", "fsync", "close", "rename"}) {
+    testing::write_file(target(), "old");
+    auto file = stage();
+    file->reserve(Bytes(100));
+    file->write(as_bytes("new"));
+    filesystem_.fail(op, 1, EIO);
+    const auto error = error_of([&] { file->publish(destination()); });
+    ASSERT_TRUE(error.has_value()) << op;
+    EXPECT_EQ(error->errnum(), EIO) << op;
+    EXPECT_EQ(testing::read_file(target()), "old") << op;
+    EXPECT_TRUE(testing::names_in(staging()).empty()) << op << ": the inode is abandoned";
+    EXPECT_EQ(filesystem_.open_descriptors(), 0U) << op;
+  }
+}
+
+TEST_F(Staged, AnFsyncThatFindsNoRoomIsNoSpace) {
+  auto file = stage();
+  file->write(as_bytes("new"));
+  filesystem_.fail("fsync", 1, ENOSPC);
+  EXPECT_EQ(error_of([&] { file->publish(destination()); })->code(), ErrorCode::kNoSpace);
+}
+
+TEST_F(Staged, CopiesIntoBlocksOfItsOwn) {
+  testing::write_file(directory_ / "source", std::string(5 * kMegabyte, 'x'));
+  auto file = stage();
+  file->copy(directory_ / "source");
+  file->publish(destination());
+  EXPECT_EQ(testing::read_file(target()), std::string(5 * kMegabyte, 'x'));
+  EXPECT_EQ(posix_filesystem().status(target()).value.links, 1U);
+}
+
+TEST_F(Staged, SharesBlocksOrSaysThatItCannot) {
+  testing::write_file(directory_ / "source", "hello");
+  auto file = stage();
+  filesystem_.fail("reflink", 1, EOPNOTSUPP);
+  EXPECT_FALSE(file->share(directory_ / "source"));
+  if (!file->share(directory_ / "source")) return;  // tests/faults has a filesystem that can
+  file->publish(destination());
+  EXPECT_EQ(testing::read_file(target()), "hello");
+}
+
+TEST_F(Staged, InAForkedChildTheFileIsTheParents) {
+  auto file = stage();
+  file->write(as_bytes("par"));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool refused = error_of([&] { file->write(as_bytes("child")); }).has_value();
+    file.reset();
+    ::_exit(refused ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  file->write(as_bytes("ent"));
+  file->publish(destination());
+  EXPECT_EQ(testing::read_file(target()), "parent");
+}
+
+}  // namespace
+}  // namespace checkroom::disk
