@@ -100,7 +100,9 @@ def test_fast_dev_run_writes_nothing(labs: tuple[Lab, Lab]) -> None:
     for lab in labs:
         lab.fit(lab.trainer(lab.callback(**TOP_2), fast_dev_run=True), lab.model(scores=SCORES))
         left.append(_names(lab))
-    assert left == [["last.ckpt"], []]
+    # Lightning's on_train_end came with 2.5.3, and does not ask whether this is a fast_dev_run.
+    theirs = ["last.ckpt"] if "on_train_end" in vars(labs[0].package.theirs) else []
+    assert left == [theirs, []]
 
 
 def test_nothing_is_written_through_a_last_symlink(labs: tuple[Lab, Lab]) -> None:
