@@ -87,7 +87,7 @@ system_packages() {
 }
 
 install() {
-  "$venv/bin/python" -m pip install -q -c "$root/constraints.txt" "$@" </dev/null
+  "$venv/bin/python" -m pip install -qq --no-compile -c "$root/constraints.txt" "$@" </dev/null
 }
 
 # virtual_environment: .venv with torch and what builds the package, at constraints.txt's versions.
