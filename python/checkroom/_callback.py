@@ -65,11 +65,6 @@ class GuardMixin(SavingMixin):
         self._outcome = None
         self._start_step = 0
 
-    @property
-    def guard_options(self) -> GuardOptions:
-        """The guard's arguments, checked and in bytes."""
-        return GuardOptions(**{field.name: getattr(self, field.name) for field in fields(GuardOptions)})
-
     def _policy(self) -> RetentionPolicy:
         return RetentionPolicy(
             save_top_k=self.save_top_k, monitor=self.monitor, mode=self.mode, keep=self.guard_options.rules

@@ -171,9 +171,9 @@ class Guard:
             return Decision("unwanted", reasons=tuple(plan.reasons))
         admission = plan.admission
         assert admission is not None
-        figures = {"need": admission.need, "have": admission.have, "limit": admission.limit}
+        need, have, limit = admission.need, admission.have, admission.limit
         if admission.verdict in ("refuse", "wait"):
-            return Decision("refuse", reasons=tuple(plan.reasons), **figures)
+            return Decision("refuse", reasons=tuple(plan.reasons), need=need, have=have, limit=limit)
         gone = {name for name, _ in (*plan.removes, *plan.removes_first)}
         kept = [entry for entry in self._items() if entry["name"] not in gone and entry["name"] != item.name]
         planned = (*kept, item_as_dict(item)) if not own_last else tuple(kept)
@@ -184,7 +184,9 @@ class Guard:
             removes_first=tuple(plan.removes_first),
             top_k=tuple(plan.top_k),
             items=planned,
-            **figures,
+            need=need,
+            have=have,
+            limit=limit,
         )
 
     # -- the save itself, called by the CheckpointIO that took the ticket

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable
-from typing import Any, ClassVar
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from checkroom import _mirror
 from checkroom._checkpoint_io import CheckroomIOMixin
@@ -37,10 +37,16 @@ class SaveFailedError(Exception):
 class SavingMixin:
     """The decision points, the write, ``last`` and removal of a guarded ModelCheckpoint."""
 
-    _say: ClassVar[Callable[[str], None]]
-    _warn: ClassVar[Callable[[str], None]]
+    if TYPE_CHECKING:
+        # Lightning's own fields and methods, and _say and _warn: the class that this is mixed into has them.
+        def __getattr__(self, name: str) -> Any: ...
 
-    guard_options: GuardOptions
+    @property
+    def guard_options(self) -> GuardOptions:
+        """The guard's arguments, checked and in bytes."""
+        return GuardOptions(**{field.name: getattr(self, field.name) for field in fields(GuardOptions)})
+
+    last_model_path: str  # Lightning's
     _inventory: tuple[dict[str, Any], ...]  # the store's, as plain values, on every rank
     _guard: Guard | None  # on rank 0, while fitting
     _io: CheckroomIOMixin | None
@@ -146,7 +152,8 @@ class SavingMixin:
         deadline = time.monotonic() + options.wait_minutes * 60
         told = False
         while True:
-            decision, again = None, False
+            decision: Decision | None = None
+            again = False
             if self._guard is not None:
                 try:
                     decision = self._guard.decide(item, forced=own_last, own_last=own_last)
@@ -154,6 +161,7 @@ class SavingMixin:
                     decision = Decision("refuse", reasons=(f"the disk could not be asked: {error}",))
                 again = options.when_full == "wait" and decision.verdict == "refuse" and time.monotonic() < deadline
             decision, again = trainer.strategy.broadcast((decision, again))
+            assert decision is not None  # rank 0 has decided
             if not again:
                 return decision
             if not told:
@@ -236,12 +244,12 @@ class SavingMixin:
         self._notify(trainer)
 
     def _settle(self, trainer: Any, ticket: Ticket | None, started: float) -> Outcome:
-        outcome = None
+        told = None
         if self._guard is not None and ticket is not None:
-            outcome = self._guard.settle(ticket, started)
-            if outcome.published:
-                self._sizes.learn(outcome.bytes)
-        outcome = trainer.strategy.broadcast(outcome)
+            told = self._guard.settle(ticket, started)
+            if told.published:
+                self._sizes.learn(told.bytes)
+        outcome: Outcome = trainer.strategy.broadcast(told)
         if not outcome.published:
             raise SaveFailedError(outcome, None if ticket is None else ticket.error)
         return outcome

@@ -7,7 +7,7 @@ from typing import Any
 from lightning import __version__
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint as _ModelCheckpoint
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from checkroom._callback import GuardMixin
 from checkroom._checkpoint_io import CheckroomIOMixin
@@ -72,14 +72,18 @@ class ModelCheckpoint(GuardMixin, _ModelCheckpoint):
         20000000000
     """
 
-    _say = staticmethod(rank_zero_info)
-    _warn = staticmethod(rank_zero_warn)
     _io_class = CheckroomIO
     _torch_io_class = TorchCheckpointIO
     _lightning_version = __version__
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+
+    def _say(self, text: str) -> None:
+        rank_zero_info(text)
+
+    def _warn(self, text: str) -> None:
+        rank_zero_warn(text)
 
 
 join_signatures(ModelCheckpoint.__init__, _ModelCheckpoint.__init__, GuardMixin.__init__)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lightning_fabric.plugins import TorchCheckpointIO
-from pytorch_lightning import __version__
+from pytorch_lightning.__version__ import version as __version__
 from pytorch_lightning.callbacks import ModelCheckpoint as _ModelCheckpoint
-from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from checkroom._callback import GuardMixin
 from checkroom._checkpoint_io import CheckroomIOMixin
@@ -47,14 +47,18 @@ class ModelCheckpoint(GuardMixin, _ModelCheckpoint):
         20000000000
     """
 
-    _say = staticmethod(rank_zero_info)
-    _warn = staticmethod(rank_zero_warn)
     _io_class = CheckroomIO
     _torch_io_class = TorchCheckpointIO
     _lightning_version = __version__
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+
+    def _say(self, text: str) -> None:
+        rank_zero_info(text)
+
+    def _warn(self, text: str) -> None:
+        rank_zero_warn(text)
 
 
 join_signatures(ModelCheckpoint.__init__, _ModelCheckpoint.__init__, GuardMixin.__init__)
