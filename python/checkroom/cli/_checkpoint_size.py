@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from checkroom import sizing
 from checkroom.cli import _values
 from checkroom.cli._errors import CommandError, quoted
 from checkroom.cli._values import Given
@@ -25,15 +28,17 @@ class CheckpointSize:
 
     Attributes:
         least, total, most: The estimate and its bounds; all alike where the size is known.
-        weights_only: Without optimizer states; ``None``: unknown.
+        weights_only: The bounds of the same without optimizer states; ``None``: unknown.
         source: For the reader: where the figure comes from.
+        notes: What the reader should know about it.
     """
 
     least: int
     total: int
     most: int
-    weights_only: int | None
+    weights_only: tuple[int, int] | None
     source: str
+    notes: tuple[str, ...] = ()
 
 
 def checkpoint_size(values: Mapping[str, Given]) -> CheckpointSize:
@@ -60,7 +65,7 @@ def checkpoint_size(values: Mapping[str, Given]) -> CheckpointSize:
         result = _from_parameters(values)
     if "weights_only_size" in values:
         weights_only = _positive(values["weights_only_size"])
-        return CheckpointSize(result.least, result.total, result.most, weights_only, result.source)
+        return dataclasses.replace(result, weights_only=(weights_only, weights_only))
     return result
 
 
@@ -77,8 +82,6 @@ def _stated(given: Given) -> CheckpointSize:
 
 
 def _from_checkpoint(given: Given) -> CheckpointSize:
-    from checkroom import sizing
-
     path = _values.path_of(given)
     try:
         size = sizing.from_checkpoint(path)
@@ -86,22 +89,30 @@ def _from_checkpoint(given: Given) -> CheckpointSize:
         reason = (error.strerror or str(error)).lower()
         raise CommandError(f"{given.where}: {quoted(path)}: {reason} (give the path of a .ckpt file)") from None
     except (ValueError, OverflowError) as error:
-        raise CommandError(f"{given.where}: {quoted(path)}: {error} (give the path of a .ckpt file)") from None
-    return CheckpointSize(size.total, size.total, size.total, size.weights, f"from {path}")
+        raise CommandError(f"{given.where}: {error} (give the path of a .ckpt file)") from None
+    # Lightning leaves out the optimizer's states, and a little of the structure that described them.
+    weights_only = size.total - size.optimizer
+    return CheckpointSize(size.total, size.total, size.total, (weights_only, weights_only), f"as {path}")
 
 
 def _from_parameters(values: Mapping[str, Given]) -> CheckpointSize:
-    from checkroom import sizing
-
     given = values["parameters"]
     parameters = _values.count(given, hint=_PARAMETERS_HINT)
     trainable = _values.count(values["trainable"], hint=_PARAMETERS_HINT) if "trainable" in values else None
     if trainable is not None and trainable > parameters:
         where = values["trainable"]
         raise CommandError(f"{where.where}: {quoted(where.value)} is more than all {quoted(given.value)} parameters")
-    words = {key: _values.text_of(values[key]) for key in ("dtype", "optimizer") if key in values}
+    words: dict[str, Any] = {key: _values.text_of(values[key]) for key in ("dtype", "optimizer") if key in values}
     try:
         size = sizing.from_parameters(parameters, trainable=trainable, **words)
+        weights = sizing.from_parameters(parameters, **{**words, "optimizer": "none"})
     except (ValueError, OverflowError) as error:
-        raise CommandError(f"--parameters {given.value}: {error}") from None
-    return CheckpointSize(size.least, size.total, size.most, size.weights, f"estimated from {given.value} parameters")
+        source = next((values[key] for key in words if str(error).startswith(key)), given)
+        raise CommandError(f"{source.where}: {error}") from None
+    known, weights_known = _bounds(size), _bounds(weights)
+    origin = f"estimated from {given.value} parameters"
+    return CheckpointSize(known[0], size.total, known[1], weights_known, origin, size.notes)
+
+
+def _bounds(size: sizing.CheckpointSize) -> tuple[int, int]:
+    return size.least, size.total if size.most is None else size.most

@@ -192,12 +192,13 @@ def run_spec(
     """
     size = request.checkpoint
     full = size.most if most else size.least
+    weights_only = (full, full) if size.weights_only is None else size.weights_only
     arguments: dict[str, Any] = {
         "max_epochs": epochs,
         "steps_per_epoch": request.steps.scaled(factor),
         "seconds_per_step": request.steps.seconds,
         "checkpoint_bytes": full,
-        "weights_only_bytes": size.weights_only if size.weights_only is not None else full,
+        "weights_only_bytes": weights_only[most],
         "tensorboard_bytes_per_epoch": request.logs.tensorboard_per_epoch,
         "csv_bytes_per_epoch": request.logs.csv_per_epoch,
         "log_steps_per_epoch": request.logs.steps,

@@ -31,6 +31,7 @@ def _all(report: EstimateReport) -> Iterator[str]:
             f"One checkpoint is an estimate: {format_size(size.least)} to {format_size(size.most)}, most likely "
             f"{format_size(size.total)}. The least figures use the one end, the most and the peaks the other."
         )
+        yield from (f"Of the size of a checkpoint: {note}." for note in size.notes)
     if request.dataset is not None:
         yield from _dataset(request.dataset)
     if any(row.files.least != row.files.most for policy in report.policies for row in policy.rows):

@@ -160,7 +160,8 @@ def _strategies(report: EstimateReport) -> Table:
 def _verdicts(report: EstimateReport) -> Table:
     def cells(policy: str, writer: str, fit: Fit) -> tuple[str, ...]:
         have = "unknown" if fit.have is None else format_size(fit.have)
-        return policy, writer, verdict_text(fit), format_size(fit.need), have, format_size(fit.short_by) if fit.short_by else "-"
+        short_by = format_size(fit.short_by) if fit.short_by else "-"
+        return policy, writer, verdict_text(fit), format_size(fit.need), have, short_by
 
     rows = tuple(
         row
