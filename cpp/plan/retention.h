@@ -61,9 +61,11 @@ struct RetentionPolicy {
   std::optional<Bytes> budget;      // of own bytes, for everything that is kept
 };
 
-// Throws Error(kInvalidArgument), quoting the value, when a rule is impossible (k < -1, n < 1, an
-// interval that is not positive, a negative budget, an empty name), or when rules repeat or
-// contradict each other.
+// Throws Error(kInvalidArgument), quoting the value, when a rule is impossible: n or k < 1, an
+// interval that is not positive, none or several units, an empty monitor.
+void check_rule(const KeepRule& rule);
+// Likewise for a policy: one of its rules, k < -1, a k that needs a monitor, a negative budget, an
+// empty name; and when rules repeat or contradict each other.
 void check_policy(const RetentionPolicy& policy);
 // Likewise for an item: an empty name, negative bytes, a time that is not a number.
 void check_item(const Item& item);
@@ -86,6 +88,10 @@ struct RetentionPlan {
   std::string best;                // empty: none is known
   Bytes over_budget;               // how far what must stay exceeds the budget; 0: it holds
 };
+
+// As one would write it in Python: KeepBest(k=2, monitor='val_loss', mode='min').
+std::string rule_text(const KeepRule& rule);
+std::string mode_text(Mode mode);  // "min" or "max"
 
 // The engine, run over an inventory in the order of saving, until nothing more leaves: planning
 // what a plan keeps removes nothing. Throws Error(kInvalidArgument) as check_policy() and

@@ -161,21 +161,41 @@ class EngineCore {
     ItemId id;
   };
 
-  [[nodiscard]] double key_of(const Candidate& candidate, std::size_t metric) const;
-  [[nodiscard]] bool standing(const Candidate& candidate) const;
+  // What a candidate would change, as check_room() supposes it.
+  struct Supposed {
+    bool tail_is_newest = true;
+    std::vector<ItemId> gone;       // leaves
+    std::vector<ItemId> displaced;  // by metric: the kth that it would evict; empty: none anywhere
+  };
+
+  [[nodiscard]] bool has_score(const Candidate& candidate, std::size_t metric) const {
+    return (candidate.has_score >> metric & 1) != 0;
+  }
+  [[nodiscard]] double key(const Candidate& candidate, std::size_t metric) const {
+    return best_[metric].best.key(candidate.scores[metric]);
+  }
+  // Calls visit(reason, metric or -1) for every reason for which it is wanted, until it says true.
+  template <typename Visit>
+  void visit_wants(const Candidate& candidate, Visit visit) const;
+  [[nodiscard]] bool beyond_budget(const Candidate& candidate) const;
   [[nodiscard]] Reason primary_reason() const;
   [[nodiscard]] Reason not_in(const Metric& metric) const;
-  Decision check_room(const Candidate& candidate, const Decision& wanted);
-  Victim find_victim(bool tail_is_newest, const std::vector<ItemId>& gone);
-  Victim worst_of_one(bool tail_is_newest, const std::vector<ItemId>& gone);
-  Victim worst_of_many(bool tail_is_newest, const std::vector<ItemId>& gone);
-  void judge_by_rules(const Candidate& candidate, Holds before);
+  [[nodiscard]] Decision check_room(const Candidate& candidate, const Decision& wanted);
+  [[nodiscard]] Bytes suppose(const Candidate& candidate, bool& frees_unranked);
+  [[nodiscard]] bool is_gone(ItemId id) const;
+  [[nodiscard]] bool is_protected(ItemId id) const;
+  [[nodiscard]] Victim find_victim();
+  [[nodiscard]] ItemId oldest_unranked();
+  [[nodiscard]] Victim worst_of_one();
+  [[nodiscard]] Victim worst_of_many();
+  void judge_by_metrics(const Candidate& candidate, Holds before);
   void release(ItemId id, Holds bit, const Reason& reason);
   void note_unranked(ItemId id);
+  void list_unranked();
   void link(ItemId id);
   void unlink(ItemId id);
   void remove(ItemId id);
-  void shrink(std::vector<Leave>& out);
+  void set_standing(ItemId& place, ItemId id, Holds bit);
 
   std::vector<std::string> metrics_;
   std::vector<Metric> best_;  // metrics_[i] is that of best_[i]
@@ -201,7 +221,8 @@ class EngineCore {
   std::vector<ItemId> loose_;       // may have lost their last hold since the last publish()
   std::vector<Leave> releases_;     // of the publish() that is running
   std::vector<Unranked> unranked_;  // a heap, oldest first; kept only under a budget; may be stale
-  std::optional<Victim> next_victim_;  // what check_room() found last; empty: to be found
+  Supposed supposed_;
+  std::optional<Victim> next_victim_;  // what check_room() found last, while it holds
 };
 
 }  // namespace checkroom::plan

@@ -41,8 +41,8 @@ class BestRule {
   [[nodiscard]] bool full() const { return k_ >= 0 && std::cmp_greater_equal(heap_.size(), k_); }
   // A full rule only compares; its heap is in order.
   [[nodiscard]] bool admits(double key) const { return !full() || key < heap_.front().key; }
-  // The one that is evicted next. Not of an empty rule.
-  const Ranked& worst();
+  // The kth: the one that is evicted next.
+  [[nodiscard]] const Ranked& worst_when_full() const { return heap_.front(); }
   // Among equals the first that entered; id kNoItem: the rule is empty.
   [[nodiscard]] const Ranked& best() const { return best_; }
 
@@ -60,24 +60,49 @@ class BestRule {
   // 1 + how many are no worse.
   [[nodiscard]] std::uint32_t rank_of_newcomer(double key) const;
 
+  // Calls visit(entry) from the next to be evicted on, until it says true. Costs what is visited.
+  template <typename Visit>
+  void walk_from_worst(Visit visit);
+
  private:
-  friend class EvictionWalk;
+  static constexpr std::size_t kArity = 4;
   void put_in_order();
-  void push(const Ranked& entry);
-  void pop();
+  void append(const Ranked& entry);
   void sift_up(std::size_t hole, const Ranked& entry);
-  void sift_down_from_root(const Ranked& entry);
+  void sift_down(std::size_t hole, const Ranked& entry);
   void erase_at(std::size_t index);
-  void note_if_best(const Ranked& entry);
+  [[nodiscard]] std::size_t index_of(ItemId id) const;
+  [[nodiscard]] std::size_t next_child(std::size_t first, std::size_t end) const;
   void find_best();
 
   std::int64_t k_;
   Mode mode_;
   std::uint32_t next_order_ = 0;
   bool in_order_ = false;     // is heap_ a heap yet? While slots are free nobody asks
-  std::vector<Ranked> heap_;  // 4-ary, the next to be evicted at the front
+  std::vector<Ranked> heap_;  // the next to be evicted at the front
   Ranked best_{0, 0, kNoItem};
 };
+
+template <typename Visit>
+void BestRule::walk_from_worst(Visit visit) {
+  if (heap_.empty()) return;
+  put_in_order();
+  const auto later = [this](std::size_t a, std::size_t b) {
+    return evicted_before(heap_[b], heap_[a]);
+  };
+  std::vector<std::size_t> frontier{0};
+  while (!frontier.empty()) {
+    std::pop_heap(frontier.begin(), frontier.end(), later);
+    const std::size_t index = frontier.back();
+    frontier.pop_back();
+    if (visit(heap_[index])) return;
+    const std::size_t first = index * kArity + 1;
+    for (std::size_t child = first; child < std::min(first + kArity, heap_.size()); ++child) {
+      frontier.push_back(child);
+      std::push_heap(frontier.begin(), frontier.end(), later);
+    }
+  }
+}
 
 // Greedy: keeps what comes at least `every` after the one that it kept before.
 class EveryRule {

@@ -1,0 +1,186 @@
+#include "plan/forecast_bounds.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+
+namespace checkroom::plan {
+namespace {
+
+std::int64_t capped_sum(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<std::int64_t>::max() : sum;
+}
+
+std::uint32_t count(std::int64_t files) {
+  if (files > std::numeric_limits<std::uint32_t>::max()) {
+    throw Error::overflow(std::to_string(files) + " files are too many to play ahead");
+  }
+  return static_cast<std::uint32_t>(files);
+}
+
+}  // namespace
+
+RuleBounds::RuleBounds(const RetentionPolicy& policy, Bytes file) {
+  check_policy(policy);
+  std::map<std::pair<std::string, Mode>, std::size_t> metrics;
+  const auto add = [&](std::int64_t k, const std::string& monitor, Mode mode) {
+    best_.push_back({k, metrics.emplace(std::pair(monitor, mode), metrics.size()).first->second});
+  };
+  const TopK& top = policy.top_k;
+  keeps_all_ = top.k < 0;
+  newest_ = top.monitor.empty() && top.k == 1;
+  if (!top.monitor.empty() && top.k > 0) add(top.k, top.monitor, top.mode);
+  for (const KeepRule& rule : policy.keep) {
+    if (const auto* last = std::get_if<KeepLast>(&rule)) {
+      last_n_ = last->n;
+    } else if (const auto* every = std::get_if<KeepEvery>(&rule)) {
+      every_.emplace_back(*every);
+    } else {
+      const auto& best = std::get<KeepBest>(rule);
+      add(best.k, best.monitor, best.mode);
+    }
+  }
+  metrics_ = metrics.size();
+  if (policy.budget && file > Bytes(0)) room_ = policy.budget->count() / file.count();
+}
+
+RuleBounds::Newcomer RuleBounds::next(std::int64_t epoch, std::int64_t step, double seconds) {
+  ++seen_;
+  Newcomer newcomer;
+  newcomer.certain = keeps_all_ || newest_ || last_n_ > 0;
+  std::int64_t most = 0;
+  std::int64_t least = 0;
+  const auto holds = [&](std::int64_t files) {
+    most = capped_sum(most, files);
+    least = std::max(least, files);
+  };
+  bool due = false;
+  for (EveryRule& rule : every_) due = rule.publish(rule.clock(epoch, step, seconds)) || due;
+  if (due) {
+    ++held_by_every_;
+    newcomer.certain = true;
+  }
+  holds(held_by_every_);
+  if (keeps_all_) holds(seen_);
+  if (newest_) holds(1);
+  if (last_n_ > 0) holds(std::min(last_n_, seen_));
+  // Rules by one metric take a newcomer together, those by several one by one.
+  double nobody = 1;
+  for (std::size_t metric = 0; metric < metrics_; ++metric) {
+    double takes = 0;
+    for (const Best& best : best_) {
+      if (best.metric != metric) continue;
+      const std::int64_t k = best.k < 0 ? seen_ : best.k;
+      holds(std::min(k, seen_));
+      if (k >= seen_) newcomer.certain = true;
+      takes = std::max(takes, std::min(1.0, static_cast<double>(k) / static_cast<double>(seen_)));
+    }
+    nobody *= 1 - takes;
+  }
+  newcomer.possible = newcomer.certain || !best_.empty();
+  newcomer.probability = newcomer.certain ? 1 : 1 - nobody;
+  kept_ = {least, std::min(most, seen_)};
+  if (room_) {
+    apply_budget();
+    if (budget_bites_) newcomer.certain = false;
+  }
+  return newcomer;
+}
+
+// The budget takes files until it holds, but never the newest or the best of a metric.
+void RuleBounds::apply_budget() {
+  budget_bites_ = budget_bites_ || kept_.most > *room_;
+  if (!budget_bites_) return;
+  const bool one_rule = best_.size() == 1 && every_.empty() && !keeps_all_ && !newest_ && last_n_ == 0;
+  const auto stay = static_cast<std::int64_t>(metrics_) + 1;
+  kept_.least = one_rule ? std::min(kept_.least, std::max<std::int64_t>(*room_, 1)) : 1;
+  kept_.most = std::min(kept_.most, std::max(*room_, stay));
+}
+
+std::optional<std::int64_t> RuleBounds::settles_after() const {
+  std::int64_t files = newest_ ? 1 : 0;
+  if (!room_) {
+    if (keeps_all_ || !every_.empty()) return std::nullopt;
+    for (const Best& best : best_) {
+      if (best.k < 0) return std::nullopt;
+      files = capped_sum(files, best.k);
+    }
+    files = capped_sum(files, last_n_);
+  } else {
+    files = *room_ + static_cast<std::int64_t>(metrics_) + 1;
+  }
+  return capped_sum(files, 3);  // and the turns in which `last` may change hands
+}
+
+BoundsPlayer::BoundsPlayer(const RunSpec& spec, bool last_without_save)
+    : spec_(spec),
+      rules_(retention_policy(spec), file_bytes(spec)),
+      last_without_save_(last_without_save),
+      last_may_be_own_(spec.writer == Writer::kCheckroom && spec.save_last == SaveLast::kYes &&
+                       spec.last_as == LastAs::kAuto),
+      after_save_(last_after_save(spec)) {}
+
+TimelineRow BoundsPlayer::play(const SaveEvent& event, double seconds) {
+  const FileRange before = rules_.kept();
+  RuleBounds::Newcomer newcomer;
+  if (event.kind == SaveKind::kRules) newcomer = rules_.next(event.epoch, event.step, seconds);
+  const FileRange after = rules_.kept();
+  const bool rejectable = !newcomer.certain;
+  const bool writes_anyway = event.kind == SaveKind::kLastOnly || last_without_save_;
+  const LastWrite without =
+      writes_anyway ? plan::last_without_save(spec_, any_written_) : LastWrite::kNone;
+
+  SaveCost low;
+  SaveCost high;
+  bool started = false;
+  const auto consider = [&](bool saves, LastWrite last) {
+    const auto cost = [&](std::int64_t from, std::int64_t to, bool own) {
+      return play_save(spec_.writer, spec_.staging,
+                       {from, saves ? to : from, saves, false, own, last});
+    };
+    const SaveCost least = cost(before.least, after.least, last_is_own_.least);
+    const SaveCost most = cost(before.most, after.most, last_is_own_.most);
+    if (!started) {
+      low = least;
+      high = most;
+      started = true;
+      return;
+    }
+    low.peak = std::min(low.peak, least.peak);
+    high.peak = std::max(high.peak, most.peak);
+    low.written = std::min(low.written, least.written);
+    high.written = std::max(high.written, most.written);
+    low.last_is_own = low.last_is_own && least.last_is_own;
+    high.last_is_own = high.last_is_own || most.last_is_own;
+  };
+  double expected = 0;
+  if (newcomer.possible) {
+    consider(true, after_save_);
+    expected += newcomer.probability * static_cast<double>(high.written);
+  }
+  if (rejectable) {
+    consider(false, without);
+    const double writes = without == LastWrite::kOwn ? 1 : 0;
+    expected += (1 - newcomer.probability) * writes;
+  }
+  last_is_own_ = {low.last_is_own, high.last_is_own};
+  any_written_ = any_written_ || high.written > 0;
+
+  std::int64_t most = after.most + (high.last_is_own ? 1 : 0);
+  if (last_may_be_own_ && any_written_) most = std::max(most, after.most + 1);
+  const std::int64_t least = after.least + (low.last_is_own ? 1 : 0);
+  row_.files = {count(least), count(most)};
+  row_.peak = {count(std::max(low.peak, least)), count(std::max(high.peak, most))};
+  row_.written.least = count(row_.written.least + low.written);
+  row_.written.most = count(row_.written.most + high.written);
+  row_.expected += expected;
+  row_.saved = newcomer.certain ? Saved::kYes : newcomer.possible ? Saved::kMaybe : Saved::kNo;
+  return row_;
+}
+
+}  // namespace checkroom::plan

@@ -1,0 +1,326 @@
+#include "plan/retention_core.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/error.h"
+
+namespace checkroom::plan {
+EngineCore::EngineCore(const RetentionPolicy& policy)
+    : top_k_(policy.top_k.k), monitored_(!policy.top_k.monitor.empty()), budget_(policy.budget) {
+  check_policy(policy);
+  int bit = kFirstRuleBit;
+  const auto next_bit = [&bit] { return Holds{1} << bit++; };
+  const auto add_metric = [&](std::int64_t k, const std::string& monitor, Mode mode,
+                              std::size_t rule) {
+    const Holds scored = next_bit();
+    scored_bits_ |= scored;
+    best_.push_back({BestRule(k, mode), static_cast<std::uint8_t>(rule), scored, next_bit()});
+    metrics_.push_back(monitor);
+  };
+  if (monitored_ && top_k_ != 0) add_metric(top_k_, policy.top_k.monitor, policy.top_k.mode, 0);
+  for (std::size_t i = 0; i < policy.keep.size(); ++i) {
+    const auto rule = static_cast<std::uint8_t>(i + 1);
+    if (const auto* last = std::get_if<KeepLast>(&policy.keep[i])) {
+      last_n_ = last->n;
+      last_n_rule_ = rule;
+    } else if (const auto* every = std::get_if<KeepEvery>(&policy.keep[i])) {
+      every_.push_back({EveryRule(*every), rule, next_bit()});
+    } else {
+      const auto& best = std::get<KeepBest>(policy.keep[i]);
+      add_metric(best.k, best.monitor, best.mode, rule);
+    }
+  }
+  // The rule that is named when something goes that no rule ever held.
+  if (top_k_ != 0) {
+    primary_.kind = monitored_ ? ReasonKind::kNotInTopK : ReasonKind::kReplaced;
+  } else if (policy.keep.empty()) {
+    primary_.kind = ReasonKind::kNothingKept;
+  } else {
+    primary_.rule = 1;
+    primary_.kind = last_n_rule_ == 1                                   ? ReasonKind::kOlder
+                    : std::holds_alternative<KeepEvery>(policy.keep[0]) ? ReasonKind::kNotDue
+                                                                        : ReasonKind::kNotInTopK;
+  }
+}
+
+template <typename Visit>
+void EngineCore::visit_wants(const Candidate& candidate, Visit visit) const {
+  for (std::size_t i = 0; i < best_.size(); ++i) {
+    const Metric& metric = best_[i];
+    if (!has_score(candidate, i)) {
+      if (visit(Reason{ReasonKind::kUnscored, metric.rule})) return;
+    } else if (const double score = key(candidate, i); metric.best.admits(score)) {
+      if (visit(Reason{ReasonKind::kTopK, metric.rule})) return;
+    }
+  }
+  if (!monitored_ && top_k_ != 0) {
+    if (visit(Reason{top_k_ < 0 ? ReasonKind::kAll : ReasonKind::kNewest})) return;
+  }
+  for (const Interval& interval : every_) {
+    const double now = interval.every.clock(candidate.epoch, candidate.step, candidate.saved_at);
+    if (interval.every.due(now) && visit(Reason{ReasonKind::kEvery, interval.rule})) return;
+  }
+  if (last_n_ > 0 && visit(Reason{ReasonKind::kLastN, last_n_rule_})) return;
+  if (candidate.id == last_ && last_ != kNoItem && visit(Reason{ReasonKind::kLast})) return;
+  if (candidate.pinned && visit(Reason{ReasonKind::kPinned})) return;
+  if (candidate.id == resumed_ && resumed_ != kNoItem) visit(Reason{ReasonKind::kResumedFrom});
+}
+
+Decision EngineCore::decide(const Candidate& candidate) {
+  Decision decision;
+  visit_wants(candidate, [&decision](const Reason& reason) {
+    decision = {true, reason};
+    return true;
+  });
+  if (!decision.wanted) return {false, primary_reason()};
+  return budget_ ? check_room(candidate, decision) : decision;
+}
+
+bool EngineCore::decide(const Candidate& candidate, std::vector<Reason>& reasons) {
+  reasons.clear();
+  const Decision decision = decide(candidate);
+  if (!decision.wanted) {
+    reasons.push_back(decision.reason);
+    return false;
+  }
+  visit_wants(candidate, [&reasons](const Reason& reason) {
+    reasons.push_back(reason);
+    return false;
+  });
+  for (Reason& reason : reasons) {
+    if (reason.kind != ReasonKind::kTopK) continue;
+    const auto metric = std::find_if(best_.begin(), best_.end(),
+                                     [&reason](const Metric& m) { return m.rule == reason.rule; });
+    const auto index = static_cast<std::size_t>(metric - best_.begin());
+    reason.rank = metric->best.rank_of_newcomer(key(candidate, index));
+    if (reason.rank == 1) reason.kind = ReasonKind::kBest;
+  }
+  return true;
+}
+
+void EngineCore::publish(const Candidate& candidate, std::vector<Leave>& out) {
+  const ItemId id = candidate.id;
+  if (id >= records_.size()) records_.resize(std::size_t{id} + 1);
+  const bool again = records_[id].order != 0;
+  const Bytes before_it = Bytes(bytes_ - (again ? records_[id].own_bytes : 0));
+  bytes_ = (before_it + Bytes(candidate.own_bytes)).count();
+  const Holds before = records_[id].holds;
+  if (again) unlink(id);
+  const ItemId former = tail_;
+  link(id);
+  Record& record = records_[id];
+  record.own_bytes = candidate.own_bytes;
+  record.holds = kHeldAsNewest | (candidate.pinned ? kHeldAsPinned : 0) |
+                 (id == last_ ? kHeldAsLast : 0) | (id == resumed_ ? kHeldAsResumed : 0) |
+                 (!monitored_ && top_k_ < 0 ? kHeldByAll : 0);
+  next_victim_.reset();
+  releases_.clear();
+
+  judge_by_metrics(candidate, before);
+  for (Interval& interval : every_) {
+    const double now = interval.every.clock(candidate.epoch, candidate.step, candidate.saved_at);
+    if (interval.every.publish(now)) record.holds |= interval.bit;
+  }
+  if (last_n_ > 0) {
+    record.holds |= kHeldByLastN;
+    if (last_n_count_++ == 0) last_n_begin_ = id;
+    if (last_n_count_ > last_n_) {
+      const ItemId old = last_n_begin_;
+      last_n_begin_ = records_[old].next;
+      --last_n_count_;
+      release(old, kHeldByLastN, {ReasonKind::kOlder, last_n_rule_});
+    }
+  }
+  if (former != kNoItem) release(former, kHeldAsNewest, primary_reason());
+  for (const Leave& released : releases_) {
+    if (records_[released.id].holds != 0 || !stores(released.id)) continue;
+    out.push_back(released);
+    remove(released.id);
+  }
+  settle(out);
+}
+
+void EngineCore::judge_by_metrics(const Candidate& candidate, Holds before) {
+  const ItemId id = candidate.id;
+  for (std::size_t i = 0; i < best_.size(); ++i) {
+    Metric& metric = best_[i];
+    const bool inside = (before & metric.scored) != 0;
+    if (!has_score(candidate, i)) {
+      if (inside) metric.best.erase(id);
+      records_[id].holds |= metric.unscored;
+      continue;
+    }
+    const double score = key(candidate, i);
+    if (!inside && !metric.best.admits(score)) continue;
+    const ItemId evicted = inside ? metric.best.replace(id, score) : metric.best.enter(id, score);
+    records_[id].holds |= metric.scored;
+    if (evicted != kNoItem) release(evicted, metric.scored, not_in(metric));
+  }
+}
+
+void EngineCore::settle(std::vector<Leave>& out) {
+  next_victim_.reset();
+  for (const ItemId id : loose_) {
+    if (!stores(id) || records_[id].holds != 0) continue;
+    out.push_back({id, primary_reason()});
+    remove(id);
+  }
+  loose_.clear();
+  supposed_.tail_is_newest = true;
+  supposed_.gone.clear();
+  supposed_.displaced.clear();
+  while (budget_ && bytes_ > budget_->count()) {
+    const Victim victim = find_victim();
+    if (victim.id == kNoItem) return;
+    out.push_back({victim.id, {ReasonKind::kOverBudget, victim.rule, victim.rank}});
+    remove(victim.id);
+  }
+}
+
+void EngineCore::forget(ItemId id) {
+  if (!stores(id)) return;
+  next_victim_.reset();
+  remove(id);
+  if (tail_ != kNoItem) records_[tail_].holds |= kHeldAsNewest;
+}
+
+void EngineCore::set_last(ItemId id) { set_standing(last_, id, kHeldAsLast); }
+
+void EngineCore::set_resumed_from(ItemId id) { set_standing(resumed_, id, kHeldAsResumed); }
+
+void EngineCore::set_standing(ItemId& place, ItemId id, Holds bit) {
+  next_victim_.reset();
+  if (place != id && place != kNoItem && stores(place)) {
+    records_[place].holds &= ~bit;
+    loose_.push_back(place);
+    note_unranked(place);
+  }
+  place = id;
+  if (id != kNoItem && stores(id)) records_[id].holds |= bit;
+}
+
+void EngineCore::set_budget(std::optional<Bytes> budget) {
+  if (budget && *budget < Bytes(0)) {
+    throw Error::invalid("a budget of " + std::to_string(budget->count()) + " bytes is negative");
+  }
+  next_victim_.reset();
+  budget_ = budget;
+  list_unranked();
+}
+
+Bytes EngineCore::over_budget() const {
+  return budget_ && bytes_ > budget_->count() ? Bytes(bytes_ - budget_->count()) : Bytes(0);
+}
+
+ItemId EngineCore::best() const {
+  if (top_k_ == 0) return kNoItem;
+  return monitored_ ? best_[0].best.best().id : tail_;
+}
+
+void EngineCore::stored(std::vector<ItemId>& out) const {
+  out.clear();
+  for (ItemId id = head_; id != kNoItem; id = records_[id].next) out.push_back(id);
+}
+
+void EngineCore::top_k(std::vector<ItemId>& out) const {
+  out.clear();
+  if (top_k_ == 0) return;
+  if (!monitored_) {
+    if (top_k_ < 0) {
+      stored(out);
+    } else if (tail_ != kNoItem) {
+      out.push_back(tail_);
+    }
+    return;
+  }
+  std::vector<Ranked> entries = best_[0].best.entries();
+  std::sort(entries.begin(), entries.end(),
+            [](const Ranked& a, const Ranked& b) { return a.order < b.order; });
+  for (const Ranked& entry : entries) out.push_back(entry.id);
+}
+
+void EngineCore::explain(Explanation& out) const {
+  out.kept.clear();
+  out.reasons.clear();
+  std::vector<std::vector<std::uint32_t>> ranks(best_.size());
+  std::vector<Ranked> entries;
+  for (std::size_t i = 0; i < best_.size(); ++i) {
+    ranks[i].resize(records_.size());
+    best_[i].best.ranked(entries);
+    for (std::size_t rank = 0; rank < entries.size(); ++rank) {
+      ranks[i][entries[rank].id] = static_cast<std::uint32_t>(rank + 1);
+    }
+  }
+  for (ItemId id = head_; id != kNoItem; id = records_[id].next) {
+    const Holds holds = records_[id].holds;
+    const std::size_t begin = out.reasons.size();
+    const auto add_if = [&out, holds](Holds bit, const Reason& reason) {
+      if ((holds & bit) != 0) out.reasons.push_back(reason);
+    };
+    for (std::size_t i = 0; i < best_.size(); ++i) {
+      const std::uint32_t rank = ranks[i][id];
+      add_if(best_[i].scored,
+             {rank == 1 ? ReasonKind::kBest : ReasonKind::kTopK, best_[i].rule, rank});
+      add_if(best_[i].unscored, {ReasonKind::kUnscored, best_[i].rule});
+    }
+    add_if(kHeldByAll, {ReasonKind::kAll});
+    for (const Interval& interval : every_)
+      add_if(interval.bit, {ReasonKind::kEvery, interval.rule});
+    add_if(kHeldByLastN, {ReasonKind::kLastN, last_n_rule_});
+    add_if(kHeldAsNewest, {ReasonKind::kNewest});
+    add_if(kHeldAsLast, {ReasonKind::kLast});
+    add_if(kHeldAsPinned, {ReasonKind::kPinned});
+    add_if(kHeldAsResumed, {ReasonKind::kResumedFrom});
+    out.kept.push_back({id, begin, out.reasons.size()});
+  }
+}
+
+Reason EngineCore::primary_reason() const {
+  if (primary_.kind != ReasonKind::kNotInTopK) return primary_;
+  return not_in(best_[0]);
+}
+
+Reason EngineCore::not_in(const Metric& metric) const {
+  Reason reason{ReasonKind::kNotInTopK, metric.rule};
+  if (metric.best.full()) reason.other = metric.best.worst_when_full().id;
+  return reason;
+}
+
+void EngineCore::release(ItemId id, Holds bit, const Reason& reason) {
+  records_[id].holds &= ~bit;
+  releases_.push_back({id, reason});
+  if (records_[id].holds != 0) note_unranked(id);
+}
+
+void EngineCore::link(ItemId id) {
+  Record& record = records_[id];
+  record.order = ++published_;
+  record.previous = tail_;
+  record.next = kNoItem;
+  (tail_ == kNoItem ? head_ : records_[tail_].next) = id;
+  tail_ = id;
+  ++size_;
+}
+
+void EngineCore::unlink(ItemId id) {
+  const Record& record = records_[id];
+  if ((record.holds & kHeldByLastN) != 0) {
+    --last_n_count_;
+    if (last_n_begin_ == id) last_n_begin_ = record.next;
+  }
+  (record.previous == kNoItem ? head_ : records_[record.previous].next) = record.next;
+  (record.next == kNoItem ? tail_ : records_[record.next].previous) = record.previous;
+  --size_;
+}
+
+void EngineCore::remove(ItemId id) {
+  unlink(id);
+  for (Metric& metric : best_) {
+    if ((records_[id].holds & metric.scored) != 0) metric.best.erase(id);
+  }
+  bytes_ -= records_[id].own_bytes;
+  records_[id] = Record{};
+}
+
+}  // namespace checkroom::plan
