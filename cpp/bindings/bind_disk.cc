@@ -123,16 +123,13 @@ void bind_free_space(py::module_& module) {
 
 void bind_staged_file(py::module_& module) {
   py::class_<StagedHandle>(
-      module, "StagedFile", py::is_final(),
+      module, "StagedFile", py::is_final(), py::release_gil_before_calling_cpp_dtor(),
       "A file that is being written under a temporary name with its blocks reserved.\n\n"
       "``Store.stage`` makes one, ``Store.publish`` gives it its final name. It is a file object "
       "for writing, so ``torch.save(obj, staged)`` works. After the first failure nothing of it is "
       "left on the disk, and every later call raises that failure again.")
       .def_property_readonly(
-          "path",
-          [](StagedHandle& handle) {
-            return from_path(handle.with([](disk::StagedFile& file) { return file.path(); }));
-          },
+          "path", [](const StagedHandle& handle) { return from_path(handle.path()); },
           "The temporary name.")
       .def_property_readonly(
           "bytes_written",
@@ -194,10 +191,8 @@ void bind_staged_file(py::module_& module) {
             handle.with([](disk::StagedFile& file) { file.abandon(); });
           },
           "Removes the file. Does nothing once it is published; never raises.")
-      .def("__repr__", [](StagedHandle& handle) {
-        return py::str("StagedFile(path={!r}, bytes_written={})")
-            .format(from_path(handle.with([](disk::StagedFile& file) { return file.path(); })),
-                    handle.with([](disk::StagedFile& file) { return file.size().count(); }));
+      .def("__repr__", [](const StagedHandle& handle) {
+        return py::str("StagedFile(path={!r})").format(from_path(handle.path()));
       });
 }
 

@@ -17,6 +17,8 @@ class StagedHandle {
  public:
   explicit StagedHandle(std::unique_ptr<disk::StagedFile> file) : file_(std::move(file)) {}
 
+  // Fixed from the start, so that it needs no turn.
+  [[nodiscard]] const std::string& path() const { return file_->path(); }
   // Runs `action` on the file, alone. Call it with the GIL released.
   template <typename Action>
   auto with(Action action) {
