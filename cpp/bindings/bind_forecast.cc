@@ -1,9 +1,330 @@
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "bind_run_spec.h"
 #include "bindings.h"
+#include "plan/admission.h"
+#include "plan/forecast.h"
 
 namespace py = pybind11;
 
 namespace checkroom::bindings {
+namespace {
 
-void bind_forecast(py::module_& /*module*/) {}
+// Frozen values as Python sees them: bytes as integers.
+struct Range {
+  std::int64_t least = 0;
+  std::int64_t most = 0;
+};
+struct WrittenRange {
+  std::int64_t least = 0;
+  std::int64_t most = 0;
+  double expected = 0;
+};
+
+Range range(const plan::ByteRange& bytes) { return {bytes.least.count(), bytes.most.count()}; }
+Range range(const plan::FileRange& files) { return {files.least, files.most}; }
+WrittenRange range(const plan::WrittenRange& written) {
+  return {written.least.count(), written.most.count(), written.expected};
+}
+
+void bind_ranges(py::module_& module) {
+  py::class_<Range>(module, "Range", "The least and the most that a figure can be.")
+      .def_property_readonly("least", [](const Range& self) { return self.least; })
+      .def_property_readonly("most", [](const Range& self) { return self.most; })
+      .def("__repr__", [](const Range& self) {
+        return py::str("Range(least={}, most={})").format(self.least, self.most);
+      });
+  py::class_<WrittenRange>(module, "WrittenRange",
+                           "Bytes written: the least, the most, and what independent scores lead "
+                           "to on average.")
+      .def_property_readonly("least", [](const WrittenRange& self) { return self.least; })
+      .def_property_readonly("most", [](const WrittenRange& self) { return self.most; })
+      .def_property_readonly("expected", [](const WrittenRange& self) { return self.expected; })
+      .def("__repr__", [](const WrittenRange& self) {
+        return py::str("WrittenRange(least={}, most={}, expected={})")
+            .format(self.least, self.most, self.expected);
+      });
+}
+
+void bind_save_point(py::module_& module) {
+  using plan::SavePoint;
+  py::class_<SavePoint>(module, "SavePoint", "The state after one opportunity to save.")
+      .def_property_readonly("index", [](const SavePoint& self) { return self.index; })
+      .def_property_readonly("epoch", [](const SavePoint& self) { return self.epoch; })
+      .def_property_readonly("step", [](const SavePoint& self) { return self.step; })
+      .def_property_readonly("seconds", [](const SavePoint& self) { return self.seconds; })
+      .def_property_readonly("saved", [](const SavePoint& self) { return self.saved; })
+      .def_property_readonly("last_only", [](const SavePoint& self) { return self.last_only; })
+      .def_property_readonly("files", [](const SavePoint& self) { return range(self.files); })
+      .def_property_readonly("at_rest_bytes",
+                             [](const SavePoint& self) { return range(self.at_rest); })
+      .def_property_readonly("peak_bytes", [](const SavePoint& self) { return range(self.peak); })
+      .def_property_readonly("peak_files",
+                             [](const SavePoint& self) { return range(self.peak_files); })
+      .def_property_readonly("written_bytes",
+                             [](const SavePoint& self) { return range(self.written); })
+      .def("__repr__", [](const SavePoint& self) {
+        return py::str("SavePoint(index={}, epoch={}, step={}, files={}..{}, peak_bytes={}..{})")
+            .format(self.index, self.epoch, self.step, self.files.least, self.files.most,
+                    self.peak.least.count(), self.peak.most.count());
+      });
+}
+
+void bind_filesystem(py::module_& module) {
+  using plan::FilesystemForecast;
+  py::class_<FilesystemForecast>(module, "FilesystemForecast",
+                                 "One filesystem's share: destination, staging or logs.")
+      .def_property_readonly("name", [](const FilesystemForecast& self) { return self.name; })
+      .def_property_readonly("at_rest_bytes",
+                             [](const FilesystemForecast& self) { return range(self.at_rest); })
+      .def_property_readonly("peak_bytes",
+                             [](const FilesystemForecast& self) { return range(self.peak); })
+      .def_property_readonly("written_bytes",
+                             [](const FilesystemForecast& self) { return range(self.written); })
+      .def("__repr__", [](const FilesystemForecast& self) {
+        return py::str("FilesystemForecast({!r}, peak_bytes={}..{})")
+            .format(self.name, self.peak.least.count(), self.peak.most.count());
+      });
+}
+
+// A forecast is immutable once made; Python objects that look into it share it.
+using Shared = std::shared_ptr<plan::Forecast>;
+
+struct TimelineView {
+  Shared forecast;
+};
+
+std::size_t place(const TimelineView& view, std::int64_t index) {
+  const auto size = static_cast<std::int64_t>(view.forecast->timeline().size());
+  if (index < 0) index += size;
+  if (index < 0 || index >= size) throw py::index_error("timeline index out of range");
+  return static_cast<std::size_t>(index);
+}
+
+void bind_timeline(py::module_& module) {
+  py::class_<TimelineView>(module, "Timeline", "The save points of a forecast, made when asked.")
+      .def("__len__", [](const TimelineView& self) { return self.forecast->timeline().size(); })
+      .def("__getitem__",
+           [](const TimelineView& self, std::int64_t index) {
+             return self.forecast->timeline().at(place(self, index));
+           })
+      .def("__getitem__", [](const TimelineView& self, const py::slice& slice) {
+        std::size_t start = 0, stop = 0, step = 0, length = 0;
+        if (!slice.compute(self.forecast->timeline().size(), &start, &stop, &step, &length)) {
+          throw py::error_already_set();
+        }
+        py::list points;
+        for (std::size_t i = 0; i < length; ++i, start += step) {
+          points.append(self.forecast->timeline().at(start));
+        }
+        return points;
+      });
+}
+
+template <typename T>
+std::optional<plan::SavePoint> first(const plan::Forecast& self, std::int64_t have, T find) {
+  return (self.*find)(Bytes(have));
+}
+
+void bind_figures(py::class_<plan::Forecast, Shared>& bound) {
+  using plan::Forecast;
+  bound.def_property_readonly("spec", [](const Forecast& self) { return self.spec(); })
+      .def_property_readonly("files", [](const Forecast& self) { return range(self.files()); })
+      .def_property_readonly("at_rest_bytes",
+                             [](const Forecast& self) { return range(self.at_rest()); })
+      .def_property_readonly("peak_files",
+                             [](const Forecast& self) { return range(self.peak_files()); })
+      .def_property_readonly("peak_bytes", [](const Forecast& self) { return range(self.peak()); })
+      .def_property_readonly("written_bytes",
+                             [](const Forecast& self) { return range(self.written()); })
+      .def_property_readonly("tensorboard_bytes",
+                             [](const Forecast& self) { return self.tensorboard().count(); })
+      .def_property_readonly("csv_bytes", [](const Forecast& self) { return self.csv().count(); })
+      .def_property_readonly("total_bytes",
+                             [](const Forecast& self) { return range(self.total()); })
+      .def_property_readonly("fixed_bytes",
+                             [](const Forecast& self) { return self.fixed().count(); })
+      .def_property_readonly("epochs", [](const Forecast& self) { return self.epochs(); })
+      .def_property_readonly("steps", [](const Forecast& self) { return self.steps(); })
+      .def_property_readonly("seconds", [](const Forecast& self) { return self.seconds(); })
+      .def_property_readonly("has_end", [](const Forecast& self) { return self.has_end(); })
+      .def_property_readonly("bytes_per_epoch",
+                             [](const Forecast& self) { return self.bytes_per_epoch(); })
+      .def_property_readonly("kept", [](const Forecast& self) { return self.kept(); })
+      .def_property_readonly("filesystems", [](const Forecast& self) {
+        py::dict filesystems;
+        for (const plan::FilesystemForecast& one : self.filesystems()) {
+          filesystems[py::str(one.name)] = one;
+        }
+        return filesystems;
+      });
+}
+
+void bind_forecast_class(py::module_& module) {
+  using plan::Forecast;
+  py::class_<Forecast, Shared> bound(module, "Forecast", "A run, played ahead.");
+  bind_figures(bound);
+  bound.def_property_readonly("timeline", [](const Shared& self) { return TimelineView{self}; })
+      .def(
+          "first_save_that_may_not_fit",
+          [](const Forecast& self, std::int64_t have) {
+            return first(self, have, &Forecast::first_save_that_may_not_fit);
+          },
+          py::arg("have"), "The first save whose most exceeds ``have`` bytes.")
+      .def(
+          "first_save_that_cannot_fit",
+          [](const Forecast& self, std::int64_t have) {
+            return first(self, have, &Forecast::first_save_that_cannot_fit);
+          },
+          py::arg("have"), "The first save whose least exceeds ``have`` bytes.")
+      .def(
+          "epochs_until_full",
+          [](const Forecast& self, std::int64_t have) {
+            return self.epochs_until_full(Bytes(have));
+          },
+          py::arg("have"),
+          "Whole epochs after which checkpoints and logs still fit into ``have`` bytes; ``None``: "
+          "the whole run does.")
+      .def(
+          "kept_after",
+          [](const Shared& self, std::int64_t index) {
+            return self->kept_after(place(TimelineView{self}, index));
+          },
+          py::arg("index"),
+          "Opportunities whose files are kept after the one at ``index``; ``None``: the scores "
+          "were not given.")
+      .def("__repr__", [](const Forecast& self) {
+        return py::str("Forecast({} saves)").format(self.timeline().size());
+      });
+}
+
+std::vector<double> to_values(const py::handle& sequence) {
+  return sequence.cast<std::vector<double>>();
+}
+
+std::optional<plan::Scores> to_scores(const plan::RunSpec& spec, const py::object& given) {
+  if (given.is_none()) return std::nullopt;
+  plan::Scores scores;
+  if (py::isinstance<py::dict>(given)) {
+    for (const auto& [metric, values] : given.cast<py::dict>()) {
+      scores[metric.cast<std::string>()] = to_values(values);
+    }
+  } else {
+    scores[spec.monitor.value_or("")] = to_values(given);
+  }
+  return scores;
+}
+
+Shared make_forecast(const plan::RunSpec& spec, const py::object& scores) {
+  const std::optional<plan::Scores> values = to_scores(spec, scores);
+  const py::gil_scoped_release release;
+  return std::make_shared<plan::Forecast>(plan::forecast(spec, values ? &*values : nullptr));
+}
+
+const char* text(plan::AdmissionVerdict verdict) {
+  switch (verdict) {
+    case plan::AdmissionVerdict::kAdmit:
+      return "admit";
+    case plan::AdmissionVerdict::kPruneFirst:
+      return "prune_first";
+    case plan::AdmissionVerdict::kWait:
+      return "wait";
+    case plan::AdmissionVerdict::kRefuse:
+      break;
+  }
+  return "refuse";
+}
+
+const char* text(plan::Limit limit) {
+  switch (limit) {
+    case plan::Limit::kFilesystem:
+      return "filesystem";
+    case plan::Limit::kCap:
+      return "cap";
+    case plan::Limit::kFloor:
+      return "floor";
+    case plan::Limit::kInodes:
+      return "inodes";
+    case plan::Limit::kQuota:
+      return "quota";
+    case plan::Limit::kLeases:
+      return "leases";
+    case plan::Limit::kNone:
+      break;
+  }
+  return "none";
+}
+
+std::optional<Bytes> to_bytes(std::optional<std::int64_t> count) {
+  if (!count) return std::nullopt;
+  return Bytes(*count);
+}
+
+void bind_admission(py::module_& module) {
+  using plan::Admission;
+  py::class_<Admission>(module, "Admission", "May this save start now?")
+      .def_property_readonly("verdict", [](const Admission& self) { return text(self.verdict); })
+      .def_property_readonly("need", [](const Admission& self) { return self.need.count(); })
+      .def_property_readonly("have", [](const Admission& self) { return self.have.count(); })
+      .def_property_readonly("short_by",
+                             [](const Admission& self) { return self.short_by.count(); })
+      .def_property_readonly("limit", [](const Admission& self) { return text(self.limit); })
+      .def_property_readonly("unknown", [](const Admission& self) { return self.unknown; })
+      .def("__repr__", [](const Admission& self) {
+        return py::str("Admission({!r}, need={}, have={}, short_by={}, limit={!r})")
+            .format(text(self.verdict), self.need.count(), self.have.count(), self.short_by.count(),
+                    text(self.limit));
+      });
+  module.def(
+      "admit",
+      [](std::int64_t file, std::int64_t last_copy, std::optional<std::int64_t> available,
+         std::optional<std::int64_t> quota, std::optional<std::int64_t> cap, std::int64_t used,
+         std::int64_t floor, std::int64_t leases, std::optional<std::int64_t> inodes,
+         std::int64_t displaced, bool can_wait) {
+        return plan::admit({Bytes(file), Bytes(last_copy), to_bytes(available), to_bytes(quota),
+                            to_bytes(cap), Bytes(used), Bytes(floor), Bytes(leases), inodes,
+                            Bytes(displaced), can_wait});
+      },
+      py::kw_only(), py::arg("file_bytes"), py::arg("last_copy_bytes") = 0, py::arg("available"),
+      py::arg("quota") = py::none(), py::arg("cap") = py::none(), py::arg("used") = 0,
+      py::arg("floor") = 0, py::arg("leases") = 0, py::arg("inodes") = py::none(),
+      py::arg("displaced_bytes") = 0, py::arg("can_wait") = false,
+      "The verdict on a save, from figures in bytes; ``available=None``: unknown, the cap "
+      "decides.");
+}
+
+}  // namespace
+
+void bind_forecast(py::module_& module) {
+  bind_run_spec(module);
+  bind_ranges(module);
+  bind_save_point(module);
+  bind_filesystem(module);
+  bind_timeline(module);
+  bind_forecast_class(module);
+  bind_admission(module);
+  module.def("forecast", &make_forecast, py::arg("spec"), py::arg("scores") = py::none(),
+             "The run, played ahead by the code that prunes at run time.\n\n"
+             "Args:\n"
+             "    spec: The run.\n"
+             "    scores: The monitored value of each opportunity to save, or such a sequence for\n"
+             "        each metric; NaN is a value. ``None``: bounds over all scores.\n\n"
+             "Returns:\n    Files, bytes at rest, at the peak and written, and the timeline.\n\n"
+             "Raises:\n    ValueError: The scores do not fit the run.\n\n"
+             "Example:\n"
+             "    >>> import checkroom\n"
+             "    >>> spec = checkroom.RunSpec(max_epochs=20, every_n_epochs=5, save_top_k=3,\n"
+             "    ...                          save_last=True, monitor='val_loss',\n"
+             "    ...                          checkpoint_bytes=6_900_000_000)\n"
+             "    >>> checkroom.forecast(spec).peak_bytes.most\n"
+             "    27600000000");
+}
 
 }  // namespace checkroom::bindings

@@ -138,9 +138,13 @@ void Forecast::play_bounds(SaveEvents& events) {
     const auto settles = player.settles_after();
     bounded_ = settles.has_value();
     stop_after = settles.value_or(kShown);
+    if (std::cmp_greater(stop_after, kMostSaves)) {
+      throw Error::invalid("a run without an end that keeps " + std::to_string(stop_after) +
+                           " files is too long to play ahead");
+    }
   } else {
-    timeline_.reserve(static_cast<std::size_t>(
-        std::min<std::int64_t>(events.at_most().value_or(0), kMostSaves)));
+    timeline_.reserve(
+        static_cast<std::size_t>(std::min<std::int64_t>(events.at_most().value_or(0), kMostSaves)));
   }
   for (std::int64_t played = 0; played < stop_after; ++played) {
     const auto event = events.next();

@@ -5,8 +5,8 @@
 // without an end does not have throw Error(kInvalidArgument) that names what to ask instead.
 //
 // `files` counts what owns blocks. With save_last and last_as='auto' at rest is a pair: least is
-// `last` sharing its blocks with a kept file, most `last` as a file of its own (a filesystem without
-// links, a copy). last_as='link' and a symbolic link count the sharing, last_as='copy' and
+// `last` sharing its blocks with a kept file, most `last` as a file of its own (a filesystem
+// without links, a copy). last_as='link' and a symbolic link count the sharing, last_as='copy' and
 // Lightning's writer the file of its own. The peak of 'auto' counts the sharing, but is never below
 // what is at rest afterwards. Given scores, 'auto' is what checkroom does: it shares.
 //
@@ -87,8 +87,11 @@ class Forecast {
   void sum_up();
   [[nodiscard]] Bytes logs_at(Bytes per_epoch, std::int64_t steps) const;
   [[nodiscard]] Bytes logs(Bytes per_epoch) const;
-  [[nodiscard]] double log_bytes_per_epoch() const;
+  [[nodiscard]] std::optional<double> log_bytes_per_epoch() const;
   [[nodiscard]] std::optional<double> files_per_epoch() const;
+  template <typename Visit>
+  bool find_row(std::size_t most, Visit visit) const;
+  [[nodiscard]] std::optional<SavePoint> first_beyond(Bytes have, bool most) const;
   void need_end(const char* figure) const;
   void need_bound(const char* figure) const;
 
@@ -107,9 +110,9 @@ class Forecast {
   LeastMost<std::uint32_t> peak_;
 };
 
-// Without scores: bounds, exact where no rule asks for a score. `scores`: null or one value for each
-// opportunity to save and each metric that a rule asks for (NaN is a value; where only `last` is
-// written the value does not count).
+// Without scores: bounds, exact where no rule asks for a score. `scores`: null or one value for
+// each opportunity to save and each metric that a rule asks for (NaN is a value; where only `last`
+// is written the value does not count).
 Forecast forecast(const RunSpec& spec, const Scores* scores = nullptr);
 
 // Opportunities to save; none: without an end, or not countable for want of lengths.

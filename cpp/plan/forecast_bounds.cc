@@ -96,7 +96,8 @@ RuleBounds::Newcomer RuleBounds::next(std::int64_t epoch, std::int64_t step, dou
 void RuleBounds::apply_budget() {
   budget_bites_ = budget_bites_ || kept_.most > *room_;
   if (!budget_bites_) return;
-  const bool one_rule = best_.size() == 1 && every_.empty() && !keeps_all_ && !newest_ && last_n_ == 0;
+  const bool one_rule =
+      best_.size() == 1 && every_.empty() && !keeps_all_ && !newest_ && last_n_ == 0;
   const auto stay = static_cast<std::int64_t>(metrics_) + 1;
   kept_.least = one_rule ? std::min(kept_.least, std::max<std::int64_t>(*room_, 1)) : 1;
   kept_.most = std::min(kept_.most, std::max(*room_, stay));

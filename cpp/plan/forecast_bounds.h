@@ -47,8 +47,8 @@ class RuleBounds {
   std::vector<EveryRule> every_;
   std::size_t metrics_ = 0;
   std::int64_t last_n_ = 0;
-  bool keeps_all_ = false;       // save_top_k=-1
-  bool newest_ = false;          // save_top_k=1 without a monitor
+  bool keeps_all_ = false;            // save_top_k=-1
+  bool newest_ = false;               // save_top_k=1 without a monitor
   std::optional<std::int64_t> room_;  // the budget, in files
 
   std::int64_t seen_ = 0;

@@ -43,10 +43,10 @@ class ReplayPlayer {
   LastWrite after_save_;
   std::int64_t file_;
 
-  std::vector<double> newcomer_;       // its scores
+  std::vector<double> newcomer_;  // its scores
   std::vector<Leave> leaves_;
-  std::vector<std::uint32_t> index_;   // by slot: the opportunity
-  std::vector<ItemId> free_;           // slots
+  std::vector<std::uint32_t> index_;  // by slot: the opportunity
+  std::vector<ItemId> free_;          // slots
   std::vector<std::uint32_t> left_at_;
   bool last_is_own_ = false;
   bool any_written_ = false;

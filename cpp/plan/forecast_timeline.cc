@@ -40,8 +40,9 @@ WrittenRange Timeline::written(const TimelineRow& row) const {
           row.expected * static_cast<double>(file_.count())};
 }
 
-SavePoint Timeline::at(std::size_t index) const {
-  const TimelineRow& row = rows_.at(index);
+SavePoint Timeline::at(std::size_t index) const { return point(rows_.at(index), index); }
+
+SavePoint Timeline::point(const TimelineRow& row, std::size_t index) const {
   SavePoint point;
   point.index = static_cast<std::int64_t>(index);
   point.epoch = row.epoch;

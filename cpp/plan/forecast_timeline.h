@@ -44,8 +44,8 @@ struct TimelineRow {
 // The state after one opportunity to save.
 struct SavePoint {
   std::int64_t index = 0;
-  std::int64_t epoch = 0;  // -1: not known, for want of steps_per_epoch
-  std::int64_t step = 0;   // likewise
+  std::int64_t epoch = 0;         // -1: not known, for want of steps_per_epoch
+  std::int64_t step = 0;          // likewise
   std::optional<double> seconds;  // since the run's start
   std::optional<bool> saved;      // was a file beside `last` written? unset: the scores decide
   bool last_only = false;         // the rules are not asked: only `last` is written
@@ -69,6 +69,8 @@ class Timeline {
   [[nodiscard]] const TimelineRow& row(std::size_t index) const { return rows_[index]; }
   [[nodiscard]] const std::vector<TimelineRow>& rows() const { return rows_; }
   [[nodiscard]] SavePoint at(std::size_t index) const;
+  // The same of a row that is not stored here.
+  [[nodiscard]] SavePoint point(const TimelineRow& row, std::size_t index) const;
 
   // Files and bytes with what already lies there.
   [[nodiscard]] FileRange files(const LeastMost<std::uint32_t>& count) const;

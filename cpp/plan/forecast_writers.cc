@@ -42,7 +42,8 @@ LastWrite last_after_save(const RunSpec& spec) {
 
 LastWrite last_without_save(const RunSpec& spec, bool any_saved) {
   if (!keeps_last(spec)) return LastWrite::kNone;
-  if (spec.save_last == SaveLast::kLink && spec.save_top_k != 0 && any_saved) return LastWrite::kNone;
+  if (spec.save_last == SaveLast::kLink && spec.save_top_k != 0 && any_saved)
+    return LastWrite::kNone;
   return LastWrite::kOwn;
 }
 

@@ -24,11 +24,11 @@ enum class LastWrite : std::uint8_t {
 
 // One save: what there was, and what it does.
 struct SaveAct {
-  std::int64_t before = 0;    // files kept before it
-  std::int64_t after = 0;     // files kept after it
-  bool saves = false;         // it writes a file beside `last`
-  bool overwrites = false;    // ... onto the name of the one that leaves
-  bool last_is_own = false;   // before it, `last` is a file of its own
+  std::int64_t before = 0;   // files kept before it
+  std::int64_t after = 0;    // files kept after it
+  bool saves = false;        // it writes a file beside `last`
+  bool overwrites = false;   // ... onto the name of the one that leaves
+  bool last_is_own = false;  // before it, `last` is a file of its own
   LastWrite last = LastWrite::kNone;
 };
 

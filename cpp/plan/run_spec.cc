@@ -96,10 +96,10 @@ void check_triggers(const RunSpec& spec) {
   const bool epochs = spec.every_n_epochs.value_or(0) > 0;
   const bool steps = spec.every_n_train_steps.value_or(0) > 0;
   if (int{epochs} + int{steps} + int{interval.has_value()} > 1) {
-    throw Error::invalid(
-        "every_n_train_steps=" + shown(spec.every_n_train_steps.value_or(0)) + ", every_n_epochs=" +
-        shown(spec.every_n_epochs.value_or(0)) + " and train_time_interval_seconds=" +
-        (interval ? shown(*interval) : "None") + ": only one of them may be set");
+    throw Error::invalid("every_n_train_steps=" + shown(spec.every_n_train_steps.value_or(0)) +
+                         ", every_n_epochs=" + shown(spec.every_n_epochs.value_or(0)) +
+                         " and train_time_interval_seconds=" +
+                         (interval ? shown(*interval) : "None") + ": only one of them may be set");
   }
 }
 

@@ -69,15 +69,16 @@ void SaveEvents::set_triggers(const RunSpec& spec) {
     every_batches_ = 1;
     countable_ = spec.seconds_per_step.has_value();
     if (countable_ && *interval > 0) {
-      const double batch = *spec.seconds_per_step / static_cast<double>(spec.accumulate_grad_batches);
+      const double batch =
+          *spec.seconds_per_step / static_cast<double>(spec.accumulate_grad_batches);
       every_batches_ = periods(*interval, batch);
     } else if (*interval == 0) {
       countable_ = true;
       if (!waits_for_validation) every_batches_ = 0;  // a zero interval was no interval then
     }
   }
-  const bool keeps_any = spec.save_top_k != 0 ||
-                         (spec.writer == Writer::kCheckroom && !spec.keep.empty());
+  const bool keeps_any =
+      spec.save_top_k != 0 || (spec.writer == Writer::kCheckroom && !spec.keep.empty());
   if (keeps_any) return;
   // Nothing but `last` can be written, in epoch mode from 2.6 on only at the train end.
   if (!has_last || last_follows_save) every_epochs_ = 0;
@@ -127,8 +128,8 @@ void SaveEvents::set_start(const RunSpec& spec) {
   const std::int64_t inside = step - begun;
   const std::int64_t steps = inside >= 0 && inside <= steps_ ? inside : 0;
   step_offset_ = inside - steps;
-  start_ = (Bytes(times(epoch, batches_)) +
-            Bytes(steps == steps_ ? batches_ : steps * accumulate_)).count();
+  start_ = (Bytes(times(epoch, batches_)) + Bytes(steps == steps_ ? batches_ : steps * accumulate_))
+               .count();
 }
 
 void SaveEvents::set_end(const RunSpec& spec) {
@@ -161,6 +162,7 @@ void SaveEvents::set_end(const RunSpec& spec) {
 }
 
 void SaveEvents::measure(const RunSpec& spec) {
+  length_.countable = countable_;
   length_.has_end = end_ != kNever && countable_;
   if (end_ == kNever) return;
   const std::int64_t first = start_ / batches_;

@@ -6,9 +6,9 @@
 // Error(kInvalidArgument) for an impossible spec; a run whose positions leave 64 bits is
 // Error(kOverflow).
 //
-// Not counted, because nothing is written: the renewal of a symbolic `last`. Counted as one: several
-// triggers at one global step, since Lightning saves at most once a step. The monitored metric is
-// taken to be there at every trigger.
+// Not counted, because nothing is written: the renewal of a symbolic `last`. Counted as one:
+// several triggers at one global step, since Lightning saves at most once a step. The monitored
+// metric is taken to be there at every trigger.
 #pragma once
 
 #include <cstdint>
@@ -31,10 +31,11 @@ struct SaveEvent {
 
 // How far a run goes, as far as the spec tells.
 struct RunLength {
-  bool has_end = true;                // false: without an end, or not countable for want of lengths
-  bool may_end_sooner = false;        // another limit exists whose place is not known
-  std::optional<std::int64_t> epochs; // that this run begins
-  std::optional<std::int64_t> steps;  // that this run takes
+  bool has_end = true;          // false: without an end, or not countable for want of lengths
+  bool countable = true;        // false: lengths or times are missing
+  bool may_end_sooner = false;  // another limit exists whose place is not known
+  std::optional<std::int64_t> epochs;  // that this run begins
+  std::optional<std::int64_t> steps;   // that this run takes
 };
 
 class SaveEvents {
@@ -88,34 +89,34 @@ class SaveEvents {
   [[nodiscard]] SaveEvent event_at(std::int64_t batch, SaveKind kind) const;
 
   // The run
-  std::int64_t batches_ = 1;       // of an epoch
-  std::int64_t steps_ = 1;         // of an epoch
+  std::int64_t batches_ = 1;  // of an epoch
+  std::int64_t steps_ = 1;    // of an epoch
   std::int64_t accumulate_ = 1;
-  std::int64_t step_offset_ = 0;   // of a resume whose step does not follow from its epoch
-  std::int64_t start_ = 0;         // batches done before this run
-  std::int64_t end_ = kNever;      // the batch after which the run ends
-  bool stopped_by_time_ = false;   // Lightning then validates once more
+  std::int64_t step_offset_ = 0;  // of a resume whose step does not follow from its epoch
+  std::int64_t start_ = 0;        // batches done before this run
+  std::int64_t end_ = kNever;     // the batch after which the run ends
+  bool stopped_by_time_ = false;  // Lightning then validates once more
   bool knows_epoch_ = true;
   bool knows_step_ = true;
   bool countable_ = true;
   // When it validates and saves
-  std::int64_t validate_every_ = 1;        // batches
-  std::int64_t validate_epochs_ = 1;       // 0: counted across epochs
+  std::int64_t validate_every_ = 1;   // batches
+  std::int64_t validate_epochs_ = 1;  // 0: counted across epochs
   bool validates_ = true;
-  std::int64_t every_epochs_ = 1;          // 0: no epoch trigger
+  std::int64_t every_epochs_ = 1;  // 0: no epoch trigger
   std::int64_t every_steps_ = 0;
-  std::int64_t every_batches_ = 0;         // the time interval
+  std::int64_t every_batches_ = 0;  // the time interval
   bool on_train_epoch_end_ = true;
-  bool defers_ = false;                    // a trigger on the last batch waits for validation
-  bool last_every_epoch_ = false;          // Lightning < 2.6
+  bool defers_ = false;            // a trigger on the last batch waits for validation
+  bool last_every_epoch_ = false;  // Lightning < 2.6
   bool last_at_train_end_ = false;
   bool last_without_save_ = false;
   RunLength length_;
 
   // Where it is
-  std::int64_t at_ = 0;                    // the batch that was looked at last
+  std::int64_t at_ = 0;  // the batch that was looked at last
   std::int64_t saved_step_ = 0;
-  std::int64_t retry_ = kNever;            // a batch of the step at which a trigger was deferred
+  std::int64_t retry_ = kNever;  // a batch of the step at which a trigger was deferred
   bool deferred_ = false;
   bool any_ = false;
   bool ended_ = false;
