@@ -29,9 +29,9 @@ struct Surroundings {
 };
 
 struct Limits {
-  Bytes floor;
-  std::optional<Bytes> cap;
-  std::optional<Bytes> budget;  // the policy's own, for what is kept
+  Bytes floor = Bytes(0);
+  std::optional<Bytes> cap = std::nullopt;
+  std::optional<Bytes> budget = std::nullopt;  // the policy's own, for what is kept
   bool prune_first = true;
   bool copies_last = false;  // `last` will be written a second time
 };
