@@ -34,7 +34,8 @@ Bytes scale(Bytes amount, std::int64_t numerator, std::int64_t denominator);
 
 // "6.9 GB" -> 6900000000. Decimal units (B, kB, MB, GB, TB, PB, EB; also K, M, G, ... alone) are
 // powers of 1000, IEC units (KiB, MiB, ...) powers of 1024; case does not matter; a bare number is
-// bytes; a fraction of a byte is rounded to the nearest (half away from zero). Exact: no floating point.
+// bytes; a fraction of a byte is rounded to the nearest (half away from zero). Exact: no floating
+// point.
 Bytes parse_size(std::string_view text);
 
 // 6900000000 -> "6.9 GB". Decimal units, one digit after the point ("500 B" below 1 kB).
