@@ -38,7 +38,8 @@ py::object name_or_none(const std::string& name) {
   return py::str(name);
 }
 
-plan::RetentionPolicy make_policy(std::int64_t save_top_k, std::optional<std::string> monitor,
+plan::RetentionPolicy make_policy(std::int64_t save_top_k,
+                                  const std::optional<std::string>& monitor,
                                   const std::string& mode, std::vector<plan::KeepRule> keep,
                                   std::vector<std::string> pinned,
                                   std::optional<std::int64_t> budget) {

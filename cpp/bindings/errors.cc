@@ -50,14 +50,15 @@ void translate(const Error& error) {
 }  // namespace
 
 void bind_errors(py::module_& /*module*/) {
-  py::register_exception_translator([](std::exception_ptr pointer) {
-    if (!pointer) return;
-    try {
-      std::rethrow_exception(pointer);
-    } catch (const Error& error) {
-      translate(error);
-    }
-  });
+  py::register_exception_translator(
+      [](std::exception_ptr pointer) {  // NOLINT(performance-unnecessary-value-param)
+        if (!pointer) return;
+        try {
+          std::rethrow_exception(pointer);
+        } catch (const Error& error) {
+          translate(error);
+        }
+      });
 }
 
 }  // namespace checkroom::bindings

@@ -11,7 +11,8 @@ namespace checkroom::bindings {
 
 inline std::string to_path(const pybind11::handle& path) {
   PyObject* encoded = nullptr;
-  if (PyUnicode_FSConverter(path.ptr(), &encoded) == 0) throw pybind11::error_already_set();
+  if (PyUnicode_FSConverter(path.ptr(), static_cast<void*>(&encoded)) == 0)
+    throw pybind11::error_already_set();
   return pybind11::reinterpret_steal<pybind11::bytes>(encoded);
 }
 

@@ -133,7 +133,7 @@ Reaper::~Reaper() {
   } else {
     // In a forked child joining, or destroying a condition that the parent's thread waited on,
     // would wait for ever: the child leaves the memory alone.
-    static_cast<void>(state_.release());
+    static_cast<void>(state_.release());  // NOLINT(bugprone-unused-return-value)
   }
 }
 

@@ -77,7 +77,7 @@ TEST_F(Reaping, RemovesATreeAndFollowsNoLinkOutOfIt) {
   EXPECT_TRUE(reaper.drain());
   EXPECT_FALSE(testing::exists(directory_ / "tree"));
   EXPECT_TRUE(testing::exists(directory_ / "outside/keep"));
-  EXPECT_EQ(reaper.freed(), Bytes(2 * 4096));
+  EXPECT_EQ(reaper.freed(), Bytes(2LL * 4096));
 }
 
 TEST_F(Reaping, ALinkInTheTrashIsRemovedAndNotItsEnd) {
@@ -104,7 +104,7 @@ TEST_F(Reaping, SurvivesAFailureAndTriesAgainAtTheNextDrain) {
   EXPECT_TRUE(reaper.drain());
   EXPECT_FALSE(testing::exists(first));
   EXPECT_TRUE(reaper.idle());
-  EXPECT_EQ(reaper.freed(), Bytes(2 * 4096));
+  EXPECT_EQ(reaper.freed(), Bytes(2LL * 4096));
 }
 
 TEST_F(Reaping, OfATreeRemovesWhatItCan) {
