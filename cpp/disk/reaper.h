@@ -36,7 +36,8 @@ class Reaper {
 
   // Bytes given back so far, measured: the blocks of each file whose last name went, less those
   // that it shared with other files. A file that somebody still has open or mapped is counted too
-  // early: its blocks come back when it is closed.
+  // early: its blocks come back when it is closed. On xfs a removed file's shared blocks look
+  // shared for a moment longer: the last sharer, removed right after it, is counted too low.
   [[nodiscard]] Bytes freed() const;
 
  private:

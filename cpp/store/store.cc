@@ -260,26 +260,27 @@ SavePlan Store::plan_save(const plan::Item& candidate, bool forced, bool own_las
     return store::plan_save(engine_, request, look(request.becomes_last), limits());
   };
   SavePlan plan = decide();
-  const bool fits = !plan.admission || plan.admission->verdict == plan::AdmissionVerdict::kAdmit;
-  if (fits || reaper_.idle()) return plan;
-  // What lies in the trash is ours and on its way out: wait for it before anything else gives way.
+  if (!plan.admission || plan.admission->verdict == plan::AdmissionVerdict::kAdmit) return plan;
+  // Before anything gives way: what lies in the trash is ours and on its way out, and what others
+  // have freed may not show yet.
   drain_for_room();
   return decide();
 }
 
 void Store::drain_for_room() {
-  const Bytes before = reaper_.freed();
-  reaper_.drain();
-  if (reaper_.freed() == before) return;
-  // btrfs shows freed space only after its next commit, half a minute later.
-  if (disk::free_space(filesystem_, layout_.root).filesystem != "btrfs") return;
-  disk::File root = disk::File::open_directory(filesystem_, layout_.root);
-  disk::check(filesystem_.sync_filesystem(root.descriptor()), "sync the filesystem", layout_.root);
-  root.close();
+  if (!reaper_.idle()) reaper_.drain();
+  const disk::FreeSpace space = disk::free_space(filesystem_, layout_.root);
+  // They show freed space only later, btrfs after its next commit, half a minute away.
+  if (space.filesystem != "btrfs" && space.filesystem != "xfs") return;
+  disk::File directory = disk::File::open_directory(filesystem_, space.path);
+  disk::check(filesystem_.sync_filesystem(directory.descriptor()), "sync the filesystem",
+              space.path);
+  directory.close();
 }
 
 std::vector<Removal> Store::make_room(const SavePlan& plan) {
   expect_ours();
+  if (plan.removes_first.empty()) return {};
   for (const Removal& removal : plan.removes_first) trash(removal.name);
   drain_for_room();
   return plan.removes_first;

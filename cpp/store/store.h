@@ -95,7 +95,7 @@ class Store {
   // Makes the directories of ours and looks for what the dead have left, the first time.
   void prepare();
   void reap(std::optional<std::string> path);
-  // Waits for the trash and makes the filesystem show what came back.
+  // Waits for the trash and makes the filesystem show what came back, from us and from others.
   void drain_for_room();
   [[nodiscard]] Surroundings look(bool becomes_last) const;
   [[nodiscard]] Limits limits() const;
