@@ -156,10 +156,7 @@ void Forecast::play_bounds(SaveEvents& events) {
 void Forecast::sum_up() {
   if (timeline_.size() == 0) return;
   last_ = timeline_.rows().back();
-  for (const TimelineRow& row : timeline_.rows()) {
-    peak_.least = std::max(peak_.least, row.peak.least);
-    peak_.most = std::max(peak_.most, row.peak.most);
-  }
+  peak_ = timeline_.peak();
   if (length_.may_end_sooner) {
     last_.files.least = last_.written.least = peak_.least = 0;
     // It may also end where more is kept than at the end that was counted.

@@ -23,6 +23,14 @@ std::uint32_t count(std::int64_t files) {
   return static_cast<std::uint32_t>(files);
 }
 
+std::uint32_t sum(std::uint32_t a, std::uint32_t b) {
+  std::uint32_t result = 0;
+  if (__builtin_add_overflow(a, b, &result)) {
+    throw Error::overflow("more files are written than can be counted");
+  }
+  return result;
+}
+
 }  // namespace
 
 RuleBounds::RuleBounds(const RetentionPolicy& policy, Bytes file) {
@@ -126,16 +134,10 @@ BoundsPlayer::BoundsPlayer(const RunSpec& spec, bool last_without_save)
                        spec.last_as == LastAs::kAuto),
       after_save_(last_after_save(spec)) {}
 
-TimelineRow BoundsPlayer::play(const SaveEvent& event, double seconds) {
-  const FileRange before = rules_.kept();
-  RuleBounds::Newcomer newcomer;
-  if (event.kind == SaveKind::kRules) newcomer = rules_.next(event.epoch, event.step, seconds);
-  const FileRange after = rules_.kept();
-  const bool rejectable = !newcomer.certain;
-  const bool writes_anyway = event.kind == SaveKind::kLastOnly || last_without_save_;
+void BoundsPlayer::price(const Turn& turn) {
+  const bool writes_anyway = turn.kind == SaveKind::kLastOnly || last_without_save_;
   const LastWrite without =
-      writes_anyway ? plan::last_without_save(spec_, any_written_) : LastWrite::kNone;
-
+      writes_anyway ? plan::last_without_save(spec_, turn.any_written) : LastWrite::kNone;
   SaveCost low;
   SaveCost high;
   bool started = false;
@@ -144,42 +146,58 @@ TimelineRow BoundsPlayer::play(const SaveEvent& event, double seconds) {
       return play_save(spec_.writer, spec_.staging,
                        {from, saves ? to : from, saves, false, own, last});
     };
-    const SaveCost least = cost(before.least, after.least, last_is_own_.least);
-    const SaveCost most = cost(before.most, after.most, last_is_own_.most);
-    if (!started) {
-      low = least;
-      high = most;
-      started = true;
-      return;
-    }
-    low.peak = std::min(low.peak, least.peak);
-    high.peak = std::max(high.peak, most.peak);
-    low.written = std::min(low.written, least.written);
-    high.written = std::max(high.written, most.written);
-    low.last_is_own = low.last_is_own && least.last_is_own;
-    high.last_is_own = high.last_is_own || most.last_is_own;
+    const SaveCost least = cost(turn.before.least, turn.after.least, turn.last_is_own.least);
+    const SaveCost most = cost(turn.before.most, turn.after.most, turn.last_is_own.most);
+    low.peak = started ? std::min(low.peak, least.peak) : least.peak;
+    high.peak = started ? std::max(high.peak, most.peak) : most.peak;
+    low.written = started ? std::min(low.written, least.written) : least.written;
+    high.written = started ? std::max(high.written, most.written) : most.written;
+    low.last_is_own = started ? low.last_is_own && least.last_is_own : least.last_is_own;
+    high.last_is_own = started ? high.last_is_own || most.last_is_own : most.last_is_own;
+    started = true;
   };
-  double expected = 0;
-  if (newcomer.possible) {
+  price_ = Price();
+  if (turn.possible) {
     consider(true, after_save_);
-    expected += newcomer.probability * static_cast<double>(high.written);
+    price_.when_saved = static_cast<double>(high.written);
   }
-  if (rejectable) {
+  if (!turn.certain) {
     consider(false, without);
-    const double writes = without == LastWrite::kOwn ? 1 : 0;
-    expected += (1 - newcomer.probability) * writes;
+    price_.when_not = without == LastWrite::kOwn ? 1 : 0;
   }
-  last_is_own_ = {low.last_is_own, high.last_is_own};
-  any_written_ = any_written_ || high.written > 0;
+  price_.last_is_own = {low.last_is_own, high.last_is_own};
+  price_.any_written = turn.any_written || high.written > 0;
+  price_.written = {count(low.written), count(high.written)};
+  const std::int64_t least = turn.after.least + (low.last_is_own ? 1 : 0);
+  std::int64_t most = turn.after.most + (high.last_is_own ? 1 : 0);
+  if (last_may_be_own_ && price_.any_written) most = std::max(most, turn.after.most + 1);
+  price_.files = {count(least), count(most)};
+  price_.peak = {count(std::max(low.peak, least)), count(std::max(high.peak, most))};
+}
 
-  std::int64_t most = after.most + (high.last_is_own ? 1 : 0);
-  if (last_may_be_own_ && any_written_) most = std::max(most, after.most + 1);
-  const std::int64_t least = after.least + (low.last_is_own ? 1 : 0);
-  row_.files = {count(least), count(most)};
-  row_.peak = {count(std::max(low.peak, least)), count(std::max(high.peak, most))};
-  row_.written.least = count(row_.written.least + low.written);
-  row_.written.most = count(row_.written.most + high.written);
-  row_.expected += expected;
+TimelineRow BoundsPlayer::play(const SaveEvent& event, double seconds) {
+  Turn turn;
+  turn.kind = event.kind;
+  turn.before = rules_.kept();
+  RuleBounds::Newcomer newcomer;
+  if (event.kind == SaveKind::kRules) newcomer = rules_.next(event.epoch, event.step, seconds);
+  turn.after = rules_.kept();
+  turn.certain = newcomer.certain;
+  turn.possible = newcomer.possible;
+  turn.last_is_own = price_.last_is_own;
+  turn.any_written = price_.any_written;
+  // Once the rules are full every turn is like the one before it.
+  if (!priced_ || !(turn == turn_)) {
+    price(turn);
+    turn_ = turn;
+    priced_ = true;
+  }
+  row_.files = price_.files;
+  row_.peak = price_.peak;
+  row_.written.least = sum(row_.written.least, price_.written.least);
+  row_.written.most = sum(row_.written.most, price_.written.most);
+  row_.expected +=
+      newcomer.probability * price_.when_saved + (1 - newcomer.probability) * price_.when_not;
   row_.saved = newcomer.certain ? Saved::kYes : newcomer.possible ? Saved::kMaybe : Saved::kNo;
   return row_;
 }

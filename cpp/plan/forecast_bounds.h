@@ -66,13 +66,36 @@ class BoundsPlayer {
   [[nodiscard]] std::optional<std::int64_t> settles_after() const { return rules_.settles_after(); }
 
  private:
+  // What the price of an event depends on, and the price.
+  struct Turn {
+    SaveKind kind = SaveKind::kRules;
+    bool certain = false;
+    bool possible = false;
+    bool any_written = false;
+    LeastMost<bool> last_is_own;
+    FileRange before;
+    FileRange after;
+    friend bool operator==(const Turn&, const Turn&) = default;
+  };
+  struct Price {
+    LeastMost<std::uint32_t> files;
+    LeastMost<std::uint32_t> peak;
+    LeastMost<std::uint32_t> written;  // by this event
+    double when_saved = 0;             // files written
+    double when_not = 0;
+    LeastMost<bool> last_is_own;
+    bool any_written = false;  // up to here
+  };
+  void price(const Turn& turn);
+
   RunSpec spec_;
   RuleBounds rules_;
   bool last_without_save_;
   bool last_may_be_own_;  // last_as='auto': the most counts `last` as a file of its own
   LastWrite after_save_;
-  LeastMost<bool> last_is_own_;
-  bool any_written_ = false;
+  bool priced_ = false;
+  Turn turn_;
+  Price price_;
   TimelineRow row_;
 };
 

@@ -1,6 +1,6 @@
 #include "plan/forecast_timeline.h"
 
-#include <limits>
+#include <string>
 
 #include "base/error.h"
 
@@ -13,18 +13,12 @@ Timeline::Timeline(const RunSpec& spec, std::int64_t start_step)
       start_step_(start_step),
       seconds_per_step_(spec.seconds_per_step) {}
 
-void Timeline::append(const SaveEvent& event, const TimelineRow& row) {
-  if (rows_.size() == kMostSaves) {
-    throw Error::invalid("the run has more than " + std::to_string(kMostSaves) +
-                         " opportunities to save: too many to play ahead");
-  }
-  if (event.epoch > std::numeric_limits<std::int32_t>::max()) {
+void Timeline::refuse(const SaveEvent& event) {
+  if (event.epoch > INT32_MAX) {
     throw Error::overflow("epoch " + std::to_string(event.epoch) + " is too far to play ahead");
   }
-  rows_.push_back(row);
-  rows_.back().step = event.step;
-  rows_.back().epoch = static_cast<std::int32_t>(event.epoch);
-  rows_.back().kind = event.kind;
+  throw Error::invalid("the run has more than " + std::to_string(kMostSaves) +
+                       " opportunities to save: too many to play ahead");
 }
 
 FileRange Timeline::files(const LeastMost<std::uint32_t>& count) const {

@@ -4,6 +4,8 @@
 // flat array. Values; any thread may read. at() throws std::out_of_range.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -12,6 +14,9 @@
 #include "plan/save_events.h"
 
 namespace checkroom::plan {
+
+// More saves than this are refused rather than played.
+inline constexpr std::size_t kMostSaves = 50'000'000;
 
 template <typename T>
 struct LeastMost {
@@ -63,7 +68,17 @@ class Timeline {
 
   void reserve(std::size_t rows) { rows_.reserve(rows); }
   // Throws Error(kInvalidArgument) beyond kMostSaves, Error(kOverflow) beyond 2^31 epochs.
-  void append(const SaveEvent& event, const TimelineRow& row);
+  void append(const SaveEvent& event, const TimelineRow& row) {
+    if (rows_.size() == kMostSaves || event.epoch > INT32_MAX) refuse(event);
+    rows_.push_back(row);
+    rows_.back().step = event.step;
+    rows_.back().epoch = static_cast<std::int32_t>(event.epoch);
+    rows_.back().kind = event.kind;
+    peak_.least = std::max(peak_.least, row.peak.least);
+    peak_.most = std::max(peak_.most, row.peak.most);
+  }
+  // The highest peak of any row.
+  [[nodiscard]] const LeastMost<std::uint32_t>& peak() const { return peak_; }
 
   [[nodiscard]] std::size_t size() const { return rows_.size(); }
   [[nodiscard]] const TimelineRow& row(std::size_t index) const { return rows_[index]; }
@@ -78,15 +93,15 @@ class Timeline {
   [[nodiscard]] WrittenRange written(const TimelineRow& row) const;
 
  private:
+  [[noreturn]] static void refuse(const SaveEvent& event);
+
   std::vector<TimelineRow> rows_;
+  LeastMost<std::uint32_t> peak_;
   Bytes file_;
   std::int64_t existing_files_ = 0;
   Bytes existing_bytes_;
   std::int64_t start_step_ = 0;
   std::optional<double> seconds_per_step_;
 };
-
-// More saves than this are refused rather than played.
-inline constexpr std::size_t kMostSaves = 50'000'000;
 
 }  // namespace checkroom::plan

@@ -9,6 +9,7 @@
 // once the removed ones are gone.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "plan/run_spec.h"
@@ -40,7 +41,35 @@ struct SaveCost {
   bool last_is_own = false;       // after it
 };
 
-SaveCost play_save(Writer writer, Staging staging, const SaveAct& act);
+// Inline: a forecast plays it for each of a million saves.
+inline SaveCost play_save(Writer writer, Staging staging, const SaveAct& act) {
+  // A staged file lies at the destination unless Lightning stages it elsewhere.
+  const bool elsewhere = writer == Writer::kLightning && staging == Staging::kOther;
+  SaveCost cost;
+  std::int64_t files = act.before + (act.last_is_own ? 1 : 0);
+  cost.peak = files;
+  cost.last_is_own = act.last_is_own;
+  const auto write = [&](bool replaces) {
+    ++cost.written;
+    if (elsewhere) cost.staging_peak = 1;
+    const bool beside = !replaces || !elsewhere;  // two files until the rename
+    cost.peak = std::max(cost.peak, files + (beside ? 1 : 0));
+    files += replaces ? 0 : 1;
+  };
+  if (act.saves) {
+    write(act.overwrites);
+    files -= act.before + (act.overwrites ? 0 : 1) - act.after;  // what left
+  }
+  if (act.last == LastWrite::kOwn) {
+    write(cost.last_is_own);
+    cost.last_is_own = true;
+  } else if (act.last == LastWrite::kShared) {
+    files -= cost.last_is_own ? 1 : 0;
+    cost.last_is_own = false;
+  }
+  cost.at_rest = files;
+  return cost;
+}
 
 // What the spec's writer does with `last` when the rules took the newcomer, and when they did not
 // (or were not asked). `any_saved`: a file other than `last` was saved before.

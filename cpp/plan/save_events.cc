@@ -252,7 +252,7 @@ std::optional<SaveKind> SaveEvents::visit(std::int64_t batch) {
   const std::int64_t step = step_at(batch);
   const std::int64_t epoch = epoch_of(batch);
   const bool is_last = is_last_of_epoch(batch);
-  const bool triggered = batch == next_trigger(batch - 1);
+  const bool triggered = batch == trigger_;
   if (batch == retry_) retry_ = kNever;
   if (triggered) {
     if (defers_ && is_last && may_validate_in(epoch)) {
@@ -280,7 +280,8 @@ std::optional<SaveKind> SaveEvents::visit(std::int64_t batch) {
 
 std::optional<SaveEvent> SaveEvents::next() {
   while (!ended_) {
-    std::int64_t batch = std::min(next_trigger(at_), next_epoch_save(at_));
+    trigger_ = next_trigger(at_);
+    std::int64_t batch = std::min(trigger_, next_epoch_save(at_));
     if (deferred_) batch = std::min(batch, next_validation(at_));
     if (batch == kNever || batch > end_) break;
     at_ = batch;

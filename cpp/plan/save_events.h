@@ -116,7 +116,8 @@ class SaveEvents {
   // Where it is
   std::int64_t at_ = 0;  // the batch that was looked at last
   std::int64_t saved_step_ = 0;
-  std::int64_t retry_ = kNever;  // a batch of the step at which a trigger was deferred
+  std::int64_t retry_ = kNever;    // a batch of the step at which a trigger was deferred
+  std::int64_t trigger_ = kNever;  // the next batch that triggers, as next() found it
   bool deferred_ = false;
   bool any_ = false;
   bool ended_ = false;
