@@ -83,6 +83,10 @@ void SaveEvents::set_triggers(const RunSpec& spec) {
   // Nothing but `last` can be written, in epoch mode from 2.6 on only at the train end.
   if (!has_last || last_follows_save) every_epochs_ = 0;
   if (!has_last) every_steps_ = every_batches_ = 0;
+  // Lightning renews the link at every epoch's end, and without a file to link to writes one.
+  if (spec.save_last == SaveLast::kLink && last_follows_save) {
+    last_every_epoch_ = last_needs_former_ = every_steps_ > 0 || every_batches_ > 0;
+  }
 }
 
 void SaveEvents::set_epoch(const RunSpec& spec) {
@@ -274,7 +278,7 @@ std::optional<SaveKind> SaveEvents::visit(std::int64_t batch) {
     }
   }
   if (every_epochs_ > 0 && (epoch + 1) % every_epochs_ == 0) return SaveKind::kRules;
-  if (last_every_epoch_) return SaveKind::kLastOnly;
+  if (last_every_epoch_ && (any_ || !last_needs_former_)) return SaveKind::kLastOnly;
   return std::nullopt;
 }
 

@@ -107,8 +107,9 @@ class SaveEvents {
   std::int64_t every_steps_ = 0;
   std::int64_t every_batches_ = 0;  // the time interval
   bool on_train_epoch_end_ = true;
-  bool defers_ = false;            // a trigger on the last batch waits for validation
-  bool last_every_epoch_ = false;  // Lightning < 2.6
+  bool defers_ = false;             // a trigger on the last batch waits for validation
+  bool last_every_epoch_ = false;   // `last` is written when an epoch or a validation ends
+  bool last_needs_former_ = false;  // ... but not as the first file
   bool last_at_train_end_ = false;
   bool last_without_save_ = false;
   RunLength length_;
