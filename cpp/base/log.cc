@@ -36,6 +36,7 @@ std::shared_ptr<spdlog::logger> make_logger() {
       sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file);
     } catch (const spdlog::spdlog_ex&) {  // NOLINT(bugprone-empty-catch)
       // A log that cannot be opened must not stop a training run: the standard error has to do.
+      sink.reset();
     }
   }
   if (!sink) sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
@@ -66,6 +67,7 @@ void log(LogLevel level, std::string_view room, std::string_view message) noexce
     logger().log(to_spdlog(level), "{}: {}", room, message);
   } catch (...) {  // NOLINT(bugprone-empty-catch)
     // Nothing that only wants to be told may stop the work that it tells of.
+    return;
   }
 }
 
