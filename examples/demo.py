@@ -152,7 +152,7 @@ def run_a(directory: str) -> bool:
 
 def run_b(directory: str, checkpoint_bytes: int) -> bool:
     """The same with a cap that holds three files where the policy wants five."""
-    cap = checkpoint_bytes * 4
+    cap = checkpoint_bytes * 4 + checkpoint_bytes // 10
     console.rule(f"Run B: save_top_k=5 under max_size={checkroom.format_size(cap)}")
     checkpoint, recorder = train(directory, save_top_k=5, max_size=cap)
     show(directory, checkpoint)

@@ -7,6 +7,7 @@ and every rank acts alike.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -113,7 +114,8 @@ def item_as_dict(item: _core.Item) -> dict[str, Any]:
         "epoch": item.epoch,
         "step": item.step,
         "saved_at": item.saved_at,
-        "scores": dict(item.scores),
+        # One object for each metric's name: a pickle then holds the text once.
+        "scores": {sys.intern(metric): score for metric, score in item.scores.items()},
     }
 
 
