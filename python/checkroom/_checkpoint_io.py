@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from checkroom._core import RetentionPolicy
 from checkroom._guard import Guard, Ticket
-from checkroom._options import GuardOptions
+from checkroom._save import save
 
 __all__ = ["CheckroomIOMixin"]
 
@@ -66,17 +65,11 @@ class CheckroomIOMixin:
             ticket.guard.write(ticket, checkpoint)
             return
         directory, name = os.path.split(target)
-        os.makedirs(directory, exist_ok=True)
         guard = self._guards.get(directory)
         if guard is not None:
             guard.save(name, checkpoint)
             return
-        # The user's own save somewhere else: the same writing, nothing watched, nothing left behind.
-        guard = Guard(directory, RetentionPolicy(save_top_k=-1), GuardOptions(min_free=0))
-        try:
-            guard.save(name, checkpoint)
-        finally:
-            guard.close()
+        save(checkpoint, target)  # the user's own, somewhere else: the same writing, nothing watched
 
     def remove_checkpoint(self, path: Any) -> None:
         """Removes a checkpoint; one of a guarded directory goes through the trash."""
