@@ -2,9 +2,9 @@
 
 PyTorch's own ``torch.save`` does the pickling, always. Two ways lead to the exact size:
 
-* a dry run: PyTorch's ``_save`` with a recorder in place of its zip writer, for objects that are not written (now);
-* a spy: in the very pass that writes, a ``Pickler`` that counts. When its ``dump`` returns, the length of the pickle and
-  of every storage are known, and not one byte has reached the file.
+* a dry run: PyTorch's ``_save`` with a recorder in place of its zip writer, for objects that are not written;
+* a spy: in the very pass that writes, a ``Pickler`` that counts. When its ``dump`` returns, the lengths of the pickle
+  and of every storage are known, and not one byte has reached the file.
 
 Both rest on private parts of PyTorch. At first use they are tried on a small object; where they do not fit the
 installed PyTorch, sizes come from a save that throws its bytes away, and files from a plain ``torch.save``.
@@ -146,7 +146,7 @@ class Ghosts:
         )  # fmt: skip
         if tensor.dtype in torch.storage._new_dtypes():
             return torch._utils._rebuild_tensor_v3, (tensor.untyped_storage(), *args, tensor.dtype)
-        storage = torch.storage.TypedStorage(
+        storage = torch.storage.TypedStorage(  # type: ignore[no-untyped-call]
             wrap_storage=tensor.untyped_storage(), dtype=tensor.dtype, _internal=True
         )
         return torch._utils._rebuild_tensor_v2, (storage, *args)
@@ -235,7 +235,7 @@ def _reduce_ghost(obj: Any, ghosts: Ghosts | None) -> Any:
 
 @contextlib.contextmanager
 def _not_skipping() -> Iterator[None]:
-    """Inside of ``skip_data``: pickles as if data were written. PyTorch refuses quantised and nested tensors otherwise."""
+    """Inside of ``skip_data``: pickles as if data were written. Otherwise quantised and nested tensors are refused."""
     import torch.serialization
 
     flags = getattr(torch.serialization, "_serialization_tls", None)
@@ -276,7 +276,8 @@ def _dry_run(obj: Any, ghosts: Ghosts | None = None) -> int:
     module = _pickle_module(_Seen(), ghosts=ghosts)
     skip_data = getattr(torch.serialization, "skip_data", contextlib.nullcontext)
     with skip_data():
-        torch.serialization._save(obj, recorder, module, torch.serialization.DEFAULT_PROTOCOL, False)
+        protocol = torch.serialization.DEFAULT_PROTOCOL
+        torch.serialization._save(obj, recorder, module, protocol, False)  # type: ignore[no-untyped-call]
     return archive_size([*recorder.records, *dialect.trailer], alignment=_alignment())
 
 
@@ -343,7 +344,7 @@ def exact_size(obj: Any, *, ghosts: Ghosts | None = None) -> int:
     if ghosts is not None and ghosts.locations:
         raise RuntimeError("checkroom: the installed PyTorch cannot size tensors that do not exist yet")
     sink = _NullSink()
-    torch.save(obj, sink)
+    torch.save(obj, sink)  # type: ignore[arg-type]
     return sink.size
 
 
@@ -440,7 +441,7 @@ def _spied_save(obj: Any, sink: _Sink, on_size: Callable[[int], None], dialect: 
         on_size(dialect.size(seen.pickle_bytes, list(seen.storages.items())))
 
     module = _pickle_module(seen, on_dumped=on_dumped, on_failure=sink.fail)
-    _first_error(sink, lambda: torch.save(obj, sink, pickle_module=module))
+    _first_error(sink, lambda: torch.save(obj, sink, pickle_module=module))  # type: ignore[arg-type]
 
 
 def _first_error(sink: _Sink, save: Callable[[], None]) -> None:
@@ -513,7 +514,7 @@ def save_into(obj: Any, target: Target, *, on_size: Callable[[int], None] | None
     else:
         if _can_dry_run():
             announce(_dry_run(obj))
-        _first_error(sink, lambda: torch.save(obj, sink))
+        _first_error(sink, lambda: torch.save(obj, sink))  # type: ignore[arg-type]
     if announced and announced[0] != sink.written:
         logger.warning("checkroom: a file of %d bytes was announced as %d", sink.written, announced[0])
     return sink.written

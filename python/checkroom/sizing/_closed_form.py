@@ -116,14 +116,16 @@ def from_parameters(
     states = _look_up(optimizer, OPTIMIZERS, "optimizer")
 
     count = tensors if tensors is not None else _usual_tensors(parameters)
-    fewest, most = (count, count) if tensors is not None else (max(1, count // _TENSORS_FACTOR), count * _TENSORS_FACTOR)
+    fewest, most = count, count
+    if tensors is None:
+        fewest, most = max(1, count // _TENSORS_FACTOR), count * _TENSORS_FACTOR
     weights = parameters * width
     data = weights + trained * width * states.full
 
     def records(of: int) -> int:
         """Tensors in the file, the optimizer's included."""
         trained_tensors = 0 if parameters == 0 else -(-of * trained // parameters)
-        return of + trained_tensors * (states.full + states.scalars)
+        return of + int(trained_tensors * (states.full + states.scalars))
 
     overhead = records(count) * _RECORD_BYTES + count * _NAME_BYTES + _FILE_BYTES
     notes = ["a closed form: the constants were fitted on usual models, buffers and hyperparameters are not counted"]

@@ -55,12 +55,11 @@ def from_checkpoint(path: str | os.PathLike[str]) -> CheckpointSize:
         file.seek(0)
         try:
             with zipfile.ZipFile(file) as archive:
-                root, sizes = _read(archive, total)
+                shares = _shares(*_read(archive, total))
         except PickleError as error:
             raise ValueError(f"{name!r} cannot be read: {error}") from error
         except _DAMAGE as error:
             raise ValueError(f"{name!r} is truncated or damaged: {error}") from error
-    shares = _shares(root, sizes)
     weights, optimizer = shares["weights"], shares["optimizer"]
     return CheckpointSize(total=total, weights=weights, optimizer=optimizer, other=total - weights - optimizer)
 

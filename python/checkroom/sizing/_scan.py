@@ -77,7 +77,7 @@ class _Machine:
         return top
 
     def pop_to_mark(self) -> list[Any]:
-        items = []
+        items: list[Any] = []
         while True:
             if not self.stack:
                 raise PickleError("its pickle is damaged: a mark is missing")
