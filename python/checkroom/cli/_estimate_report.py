@@ -210,9 +210,14 @@ def run_spec(
         **policy.run_spec,
     }
     spec = RunSpec(**arguments)
-    saves = spec.save_count
+    try:
+        saves = spec.save_count
+    except (ValueError, OverflowError) as error:
+        raise CommandError(f"policy {policy.name}: {error} (save less often, or ask for fewer epochs)") from None
     if saves is not None and saves > _MOST_SAVES:
-        raise CommandError(f"policy {policy.name}: {saves} saves are too many (at most {_MOST_SAVES}; save less often)")
+        raise CommandError(
+            f"policy {policy.name}: {saves} saves are too many to play ahead (save less often, or ask for fewer epochs)"
+        )
     return spec
 
 

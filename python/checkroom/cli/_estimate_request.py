@@ -7,6 +7,7 @@ known to ask: sizes are read, paths measured, steps derived.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -227,9 +228,10 @@ def _policies(
         # Several policies have no one argument to override: the flags are a policy of their own.
         tables = {**(tables if compare else {}), "flags": (flags, "the flags")}
     if compare and len(tables) < 2:
+        there = f"only the policy {quoted(next(iter(tables)))}" if tables else "no policy"
         raise CommandError(
-            f"--compare: only {quoted(next(iter(tables), 'none'))} to compare (add --policy NAME:save_top_k=3,..., or "
-            f"[policies.NAME] tables to the run file)"
+            f"--compare: {there} is there to compare (add --policy NAME:save_top_k=3,..., or [policies.NAME] tables to "
+            f"the run file)"
         )
     if not tables:
         return (Policy("default"),)
@@ -260,7 +262,7 @@ def _strategies(file: RunFile) -> tuple[Strategy, ...]:
 def _dataset(values: Mapping[str, Given]) -> Dataset | None:
     if "dataset" not in values:
         for key in ("dataset_files", "mean_file", "val_fraction"):
-            if key in values and not (key == "val_fraction" and "samples" in values):
+            if key in values:
                 raise CommandError(
                     f"{values[key].where}: {quoted(values[key].value)} of what? (give --dataset PATH or SIZE as well)"
                 )
@@ -276,12 +278,9 @@ def _dataset(values: Mapping[str, Given]) -> Dataset | None:
             )
         files = stated
     mean = _size(values, "mean_file") if "mean_file" in values else None
-    train, validation = split(files, _val_fraction(values)) if files is not None else (None, None)
+    fraction = _values.fraction(values["val_fraction"]) if "val_fraction" in values else Decimal(0)
+    train, validation = split(files, fraction) if files is not None else (None, None)
     return Dataset(tree.bytes, files, mean, train, validation)
-
-
-def _val_fraction(values: Mapping[str, Given]) -> Decimal:
-    return _values.fraction(values["val_fraction"]) if "val_fraction" in values else Decimal(0)
 
 
 def _tree(values: Mapping[str, Given], key: str) -> Tree:
@@ -325,8 +324,7 @@ def _lightning_version(values: Mapping[str, Given]) -> str:
         return "2.6"
     given = values["lightning_version"]
     text = str(given.value).strip() if isinstance(given.value, (str, float)) else ""
-    parts = text.split(".")
-    if len(parts) < 2 or not all(part.isdigit() for part in parts[:2]):
+    if re.match(r"\d{1,6}\.\d{1,6}", text, re.ASCII) is None:
         raise CommandError(f"{given.where}: not a version: {quoted(given.value)} (write for example 2.6)")
     return text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from checkroom import format_size
@@ -77,5 +78,5 @@ def _filename(policy: Policy) -> Iterator[str]:
 
 
 def _last_is_newest_top_k(policy: Policy, version: str) -> bool:
-    major, minor = (int(part) for part in version.split(".")[:2])
+    major, minor = (int(number) for number in re.findall(r"\d+", version)[:2])
     return bool((major, minor) >= (2, 6) and policy.get("save_last") and policy.get("monitor"))

@@ -55,7 +55,12 @@ def _tables(report: EstimateReport, *, narrow: bool) -> tuple[Table, ...]:
 
 
 def _logs(tensorboard: int, csv: int, narrow: bool) -> tuple[str, ...]:
-    return (format_size(tensorboard + csv),) if narrow else (format_size(tensorboard), format_size(csv))
+    return (_unless_none(tensorboard + csv),) if narrow else (_unless_none(tensorboard), _unless_none(csv))
+
+
+def _unless_none(size: int) -> str:
+    """The size; nothing where there is none, so that a column of what a run does not have goes."""
+    return format_size(size) if size else ""
 
 
 def _logs_columns(narrow: bool) -> tuple[str, ...]:
@@ -80,11 +85,11 @@ def _policies(report: EstimateReport, narrow: bool) -> Table:
             size_span(row.total_bytes),
         )
 
-    return Table(
+    return _without_empty_columns(Table(
         "Checkpoints and logs",
         ("Epochs", "Files", "Checkpoints", *_PEAK_COLUMNS, *_logs_columns(narrow), "Total at rest"),
         tuple(Section(item.policy.name, tuple(map(cells, item.rows))) for item in report.policies),
-    )
+    ))
 
 
 def _side_by_side(report: EstimateReport) -> Table:
@@ -129,17 +134,19 @@ def _scenarios(report: EstimateReport, narrow: bool) -> Table:
     rows = tuple(
         (
             row.policy,
-            format_size(row.model_files_bytes),
-            precise_size(row.dataset_bytes),
+            _unless_none(row.model_files_bytes),
+            precise_size(row.dataset_bytes) if row.dataset_bytes else "",
             size_span(row.checkpoint_bytes),
             *_logs(row.tensorboard_bytes, row.csv_bytes, narrow),
-            format_size(row.misc_bytes),
+            _unless_none(row.misc_bytes),
             size_span(row.total_bytes),
         )
         for row in report.scenarios
     )
     columns = ("Policy", "Model files", "Dataset", "Checkpoints", *_logs_columns(narrow), "Misc", "Total")
-    return Table(f"Everything on the disk after {report.request.max_epochs} epochs", columns, (Section("", rows),), 1)
+    return _without_empty_columns(
+        Table(f"Everything on the disk after {report.request.max_epochs} epochs", columns, (Section("", rows),), 1)
+    )
 
 
 def _strategies(report: EstimateReport) -> Table:

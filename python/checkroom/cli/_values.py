@@ -56,7 +56,9 @@ def size(given: Given) -> int:
         raise _wrong(given, "not a size", "write for example '6.9 GB', '27.6 GiB' or '500M'")
     try:
         return parse_size(str(given.value))
-    except (ValueError, OverflowError) as error:
+    except OverflowError as error:
+        raise CommandError(f"{given.where}: {error} (the largest is 9.2 EB)") from None
+    except ValueError as error:
         raise CommandError(f"{given.where}: {error}") from None
 
 

@@ -1,0 +1,69 @@
+"""One checkpoint's size: stated, read from a file, or estimated from parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from checkroom.cli._checkpoint_size import CheckpointSize, checkpoint_size
+from checkroom.cli._errors import CommandError
+from checkroom.cli._values import Given
+
+
+def read(**values: object) -> CheckpointSize:
+    return checkpoint_size({key: Given(value, "--" + key.replace("_", "-")) for key, value in values.items()})
+
+
+def test_stated() -> None:
+    size = read(checkpoint_size="6.9 GB")
+    assert (size.least, size.total, size.most, size.weights_only) == (6_900_000_000,) * 3 + (None,)
+    assert read(checkpoint_size="6.9 GB", weights_only_size="2GB").weights_only == (2_000_000_000, 2_000_000_000)
+
+
+def test_from_a_checkpoint(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "a.ckpt"
+    weights, states = torch.zeros(1000), torch.zeros(5000)
+    torch.save({"state_dict": {"w": weights}, "optimizer_states": [{"state": {0: states}}]}, path)
+    size = read(from_checkpoint=str(path))
+    assert size.least == size.total == size.most == path.stat().st_size
+    assert size.weights_only == (size.total - 20_000, size.total - 20_000)
+    assert size.source == f"as {path}"
+
+
+def test_from_parameters() -> None:
+    size = read(parameters="7B", trainable="40M", dtype="bf16", optimizer="adamw")
+    assert 14 * 10**9 < size.least < size.total < size.most < 15 * 10**9
+    assert size.weights_only is not None
+    assert 14 * 10**9 < size.weights_only[0] < size.weights_only[1] < size.most
+    assert size.notes
+    full = read(parameters="7B", dtype="bf16", optimizer="adamw")
+    assert full.total > 3 * 14 * 10**9 * 0.99
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "no size of a checkpoint (give --checkpoint-size 6.9GB, --from-checkpoint FILE, or --parameters"),
+        ({"checkpoint_size": "1GB", "parameters": "7B"}, "--checkpoint-size '1GB' and --parameters '7B' both say"),
+        ({"checkpoint_size": "0"}, "--checkpoint-size: a checkpoint of no bytes: '0'"),
+        ({"checkpoint_size": "1GB", "dtype": "bf16"}, "--dtype: 'bf16' needs --parameters"),
+        ({"parameters": "7B", "trainable": "8B"}, "--trainable: '8B' is more than all '7B' parameters"),
+        ({"parameters": "7B", "dtype": "bf17"}, "--dtype: dtype 'bf17' is not known"),
+        ({"parameters": "7B", "optimizer": "adamx"}, "--optimizer: optimizer 'adamx' is not known"),
+        ({"from_checkpoint": "/no/such.ckpt"}, "--from-checkpoint: '/no/such.ckpt': no such file or directory"),
+        ({"from_checkpoint": "/"}, "--from-checkpoint: '/' is a folder"),
+    ],
+)
+def test_refusals(values: dict[str, object], said: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        read(**values)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    path.write_text("hello")
+    with pytest.raises(CommandError, match=f"'{path}' is not a zip file"):
+        read(from_checkpoint=str(path))
