@@ -130,6 +130,8 @@ BoundsPlayer::BoundsPlayer(const RunSpec& spec, bool last_without_save)
     : spec_(spec),
       rules_(retention_policy(spec), file_bytes(spec)),
       last_without_save_(last_without_save),
+      first_last_(plan::last_without_save(spec, false)),
+      later_last_(plan::last_without_save(spec, true)),
       last_may_be_own_(spec.writer == Writer::kCheckroom && spec.save_last == SaveLast::kYes &&
                        spec.last_as == LastAs::kAuto),
       after_save_(last_after_save(spec)) {}
@@ -137,7 +139,7 @@ BoundsPlayer::BoundsPlayer(const RunSpec& spec, bool last_without_save)
 void BoundsPlayer::price(const Turn& turn) {
   const bool writes_anyway = turn.kind == SaveKind::kLastOnly || last_without_save_;
   const LastWrite without =
-      writes_anyway ? plan::last_without_save(spec_, turn.any_written) : LastWrite::kNone;
+      writes_anyway ? (turn.any_written ? later_last_ : first_last_) : LastWrite::kNone;
   SaveCost low;
   SaveCost high;
   bool started = false;

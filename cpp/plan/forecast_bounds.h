@@ -91,6 +91,8 @@ class BoundsPlayer {
   RunSpec spec_;
   RuleBounds rules_;
   bool last_without_save_;
+  LastWrite first_last_;  // what `last` becomes where nothing was written before it
+  LastWrite later_last_;
   bool last_may_be_own_;  // last_as='auto': the most counts `last` as a file of its own
   LastWrite after_save_;
   bool priced_ = false;

@@ -11,6 +11,8 @@ ReplayPlayer::ReplayPlayer(const RunSpec& spec, bool last_without_save,
       engine_(retention_policy(spec)),
       scores_(std::move(scores)),
       last_without_save_(last_without_save),
+      first_last_(plan::last_without_save(spec, false)),
+      later_last_(plan::last_without_save(spec, true)),
       after_save_(last_after_save(spec)),
       file_(file_bytes(spec).count()),
       newcomer_(scores_.size()) {}
@@ -54,7 +56,7 @@ TimelineRow ReplayPlayer::play(const SaveEvent& event, double seconds) {
   if (act.saves) {
     act.last = after_save_;
   } else if (event.kind == SaveKind::kLastOnly || last_without_save_) {
-    act.last = plan::last_without_save(spec_, any_written_);
+    act.last = any_written_ ? later_last_ : first_last_;
   }
   left_at_.push_back(act.saves ? kStillKept : static_cast<std::uint32_t>(left_at_.size()));
 

@@ -40,6 +40,8 @@ class ReplayPlayer {
   EngineCore engine_;
   std::vector<std::span<const double>> scores_;
   bool last_without_save_;
+  LastWrite first_last_;  // what `last` becomes where nothing was written before it
+  LastWrite later_last_;
   LastWrite after_save_;
   std::int64_t file_;
 

@@ -72,8 +72,8 @@ inline SaveCost play_save(Writer writer, Staging staging, const SaveAct& act) {
 }
 
 // What the spec's writer does with `last` when the rules took the newcomer, and when they did not
-// (or were not asked). `any_saved`: a file other than `last` was saved before.
+// (or were not asked). `any_written`: it wrote a file before, be it `last`.
 LastWrite last_after_save(const RunSpec& spec);
-LastWrite last_without_save(const RunSpec& spec, bool any_saved);
+LastWrite last_without_save(const RunSpec& spec, bool any_written);
 
 }  // namespace checkroom::plan

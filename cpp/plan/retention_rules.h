@@ -4,45 +4,32 @@
 // a rule may be told is checked before, by check_policy().
 #pragma once
 
-#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
+#include <limits>
 #include <vector>
 
 #include "plan/retention.h"
+#include "plan/retention_queue.h"
 
 namespace checkroom::plan {
-
-// Whose meaning the caller knows: a small integer, for an array as long as the largest is kept.
-using ItemId = std::uint32_t;
-inline constexpr ItemId kNoItem = UINT32_MAX;
-
-// An entry of a top k. Smaller keys are better, whatever the mode; NaN is the worst, infinity.
-struct Ranked {
-  double key;
-  std::uint32_t order;  // in which it entered
-  ItemId id;
-};
-
-// Would `a` be evicted before `b`? The worst goes first; among equals the first that entered.
-inline bool evicted_before(const Ranked& a, const Ranked& b) {
-  return (a.key > b.key) | ((a.key == b.key) & (a.order < b.order));
-}
 
 // The k best by one metric, as Lightning's best_k_models keeps them: a newcomer enters while there
 // are free slots, else only if it is strictly better than the kth.
 class BestRule {
  public:
-  BestRule(std::int64_t k, Mode mode) : k_(k), mode_(mode) {}  // k: at least 1, or -1: all
+  BestRule(std::int64_t k, Mode mode)  // k: at least 1, or -1: all
+      : k_(k < 0 ? SIZE_MAX : static_cast<std::size_t>(k)), sign_(mode == Mode::kMin ? 1 : -1) {}
 
-  [[nodiscard]] double key(double score) const;
-  [[nodiscard]] std::size_t size() const { return heap_.size(); }
-  [[nodiscard]] bool full() const { return k_ >= 0 && std::cmp_greater_equal(heap_.size(), k_); }
-  // A full rule only compares; its heap is in order.
-  [[nodiscard]] bool admits(double key) const { return !full() || key < heap_.front().key; }
+  [[nodiscard]] double key(double score) const {
+    return std::isnan(score) ? std::numeric_limits<double>::infinity() : sign_ * score;
+  }
+  [[nodiscard]] std::size_t size() const { return queue_.size(); }
+  [[nodiscard]] bool full() const { return queue_.size() >= k_; }
+  [[nodiscard]] bool admits(double key) const { return !full() || key < queue_.next().key; }
   // The kth: the one that is evicted next.
-  [[nodiscard]] const Ranked& worst_when_full() const { return heap_.front(); }
+  [[nodiscard]] const Ranked& worst_when_full() const { return queue_.next(); }
   // Among equals the first that entered; id kNoItem: the rule is empty.
   [[nodiscard]] const Ranked& best() const { return best_; }
 
@@ -54,54 +41,57 @@ class BestRule {
   void erase(ItemId id);
 
   // Its entries, in no order.
-  [[nodiscard]] const std::vector<Ranked>& entries() const { return heap_; }
+  [[nodiscard]] std::vector<Ranked> entries() const;
   // Its entries from rank 1 on: the best, then in the reverse order of eviction.
   void ranked(std::vector<Ranked>& out) const;
   // 1 + how many are no worse.
   [[nodiscard]] std::uint32_t rank_of_newcomer(double key) const;
-
   // Calls visit(entry) from the next to be evicted on, until it says true. Costs what is visited.
   template <typename Visit>
   void walk_from_worst(Visit visit);
 
  private:
-  static constexpr std::size_t kArity = 4;
-  void put_in_order();
-  void append(const Ranked& entry);
-  void sift_up(std::size_t hole, const Ranked& entry);
-  void sift_down(std::size_t hole, const Ranked& entry);
-  void erase_at(std::size_t index);
-  [[nodiscard]] std::size_t index_of(ItemId id) const;
-  [[nodiscard]] std::size_t next_child(std::size_t first, std::size_t end) const;
+  void push(const Ranked& entry);
   void find_best();
 
-  std::int64_t k_;
-  Mode mode_;
+  std::size_t k_;
+  double sign_;
   std::uint32_t next_order_ = 0;
-  bool in_order_ = false;     // is heap_ a heap yet? While slots are free nobody asks
-  std::vector<Ranked> heap_;  // the next to be evicted at the front
-  Ranked best_{0, 0, kNoItem};
+  EvictionQueue queue_;  // prepared when it is full
+  Ranked best_;
 };
+
+inline ItemId BestRule::enter(ItemId id, double key) {
+  const Ranked entry{key, next_order_++, id};
+  ItemId evicted = kNoItem;
+  if (full()) {
+    evicted = queue_.next().id;
+    queue_.pop();
+  }
+  push(entry);
+  if (evicted != kNoItem && best_.id == evicted) {
+    find_best();
+  } else if (best_.id == kNoItem || key < best_.key) {
+    best_ = entry;
+  }
+  return evicted;
+}
+
+inline void BestRule::push(const Ranked& entry) {
+  queue_.push(entry);
+  if (full()) queue_.prepare();
+}
 
 template <typename Visit>
 void BestRule::walk_from_worst(Visit visit) {
-  if (heap_.empty()) return;
-  put_in_order();
-  const auto later = [this](std::size_t a, std::size_t b) {
-    return evicted_before(heap_[b], heap_[a]);
-  };
-  std::vector<std::size_t> frontier{0};
-  while (!frontier.empty()) {
-    std::pop_heap(frontier.begin(), frontier.end(), later);
-    const std::size_t index = frontier.back();
-    frontier.pop_back();
-    if (visit(heap_[index])) return;
-    const std::size_t first = index * kArity + 1;
-    for (std::size_t child = first; child < std::min(first + kArity, heap_.size()); ++child) {
-      frontier.push_back(child);
-      std::push_heap(frontier.begin(), frontier.end(), later);
-    }
+  std::vector<Ranked> visited;
+  for (bool found = false; !found && queue_.size() > 0;) {
+    queue_.prepare();
+    visited.push_back(queue_.next());
+    queue_.pop();
+    found = visit(visited.back());
   }
+  for (const Ranked& entry : visited) push(entry);
 }
 
 // Greedy: keeps what comes at least `every` after the one that it kept before.
