@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from checkroom import sizing
 from checkroom.cli import _values
 from checkroom.cli._errors import CommandError, quoted
 from checkroom.cli._values import Given
+
+if TYPE_CHECKING:
+    from checkroom import sizing
 
 __all__ = ["SIZE_KEYS", "CheckpointSize", "checkpoint_size"]
 
@@ -82,6 +84,8 @@ def _stated(given: Given) -> CheckpointSize:
 
 
 def _from_checkpoint(given: Given) -> CheckpointSize:
+    from checkroom import sizing
+
     path = _values.path_of(given)
     try:
         size = sizing.from_checkpoint(path)
@@ -96,6 +100,8 @@ def _from_checkpoint(given: Given) -> CheckpointSize:
 
 
 def _from_parameters(values: Mapping[str, Given]) -> CheckpointSize:
+    from checkroom import sizing
+
     given = values["parameters"]
     parameters = _values.count(given, hint=_PARAMETERS_HINT)
     trainable = _values.count(values["trainable"], hint=_PARAMETERS_HINT) if "trainable" in values else None

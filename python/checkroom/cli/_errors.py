@@ -16,8 +16,9 @@ class CommandError(Exception):
 
 
 def quoted(value: object) -> str:
-    """The value between single quotes, on one line: ``'6.9 QB'``."""
-    return "'" + " ".join(str(value).split()) + "'"
+    """The value between single quotes, on one line and without control characters: ``'6.9 QB'``."""
+    line = " ".join(str(value).split())
+    return "'" + "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line) + "'"
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -212,7 +212,7 @@ def _policies(
     file: RunFile, given: Mapping[str, Given], texts: Sequence[str], compare: bool
 ) -> tuple[Policy, ...]:
     """The file's policies, those of ``--policy`` over them, and one that the single flags make."""
-    tables = {name: (dict(table), f"policy {name}") for name, table in file.policies.items()}
+    tables = {name: (dict(table), f"policy {quoted(name)[1:-1]}") for name, table in file.policies.items()}
     plain = {key: value for key, value in file.values.items() if key in POLICY_KEYS}
     if plain:
         tables = {"file": (plain, "the file's policy"), **tables}

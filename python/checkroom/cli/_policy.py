@@ -126,7 +126,10 @@ def policy(name: str, given: Mapping[str, Given], where: str) -> Policy:
 
     Raises:
         CommandError: An unknown argument, a value that makes no sense, or arguments that Lightning refuses together.
+            Also a name that does not print on one line.
     """
+    if not name.strip() or not name.isprintable():
+        raise CommandError(f"{where}: not a name: {quoted(name)} (write letters and digits)")
     for key, value in given.items():
         if key not in _READERS:
             raise CommandError(f"{value.where}: unknown argument {quoted(key)}{closest(key, POLICY_KEYS)}")

@@ -126,7 +126,12 @@ def _print_rows(console: Console, table: Table, section: Section, widths: list[i
         grid.add_column(name, justify="left" if named else "right", min_width=width, max_width=width, vertical="bottom")
     for row in section.rows:
         grid.add_row(*(Text(cell, style=_style(cell)) for cell in row))
-    console.print(grid)
+    # A terminal that is too narrow even for this wraps lines itself; rich would break figures.
+    options = console.options.update(width=max(console.width, _width(table) + _GAP))
+    for segments in console.render_lines(grid, options, pad=False):
+        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
+        line.rstrip()  # rich fills every cell up to its column's width
+        _print_line(console, line)
 
 
 def _style(cell: str) -> str:

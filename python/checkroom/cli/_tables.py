@@ -35,7 +35,7 @@ def tables(report: EstimateReport) -> tuple[Table, ...]:
 
 
 def narrow_tables(report: EstimateReport) -> tuple[Table, ...]:
-    """The same for a narrow terminal: the logs are one column."""
+    """The same for a narrow terminal: the logs are one column, and the time is left to the headline."""
     return _tables(report, narrow=True)
 
 
@@ -63,6 +63,10 @@ def _unless_none(size: int) -> str:
     return format_size(size) if size else ""
 
 
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else duration(seconds)
+
+
 def _logs_columns(narrow: bool) -> tuple[str, ...]:
     return ("Logs",) if narrow else ("TensorBoard", "CSV")
 
@@ -78,6 +82,7 @@ def _policies(report: EstimateReport, narrow: bool) -> Table:
     def cells(row: Row) -> tuple[str, ...]:
         return (
             str(row.epochs),
+            *(() if narrow else (_time(row.seconds),)),
             count_span(row.files),
             size_span(row.checkpoint_bytes),
             *_peaks(row.peak_bytes),
@@ -87,7 +92,10 @@ def _policies(report: EstimateReport, narrow: bool) -> Table:
 
     return _without_empty_columns(Table(
         "Checkpoints and logs",
-        ("Epochs", "Files", "Checkpoints", *_PEAK_COLUMNS, *_logs_columns(narrow), "Total at rest"),
+        (
+            "Epochs", *(() if narrow else ("Time",)), "Files", "Checkpoints", *_PEAK_COLUMNS, *_logs_columns(narrow),
+            "Total at rest",
+        ),
         tuple(Section(item.policy.name, tuple(map(cells, item.rows))) for item in report.policies),
     ))
 
@@ -116,7 +124,7 @@ def _scaling(report: EstimateReport, narrow: bool) -> Table:
             "" if row.dataset_bytes is None else precise_size(row.dataset_bytes),
             "" if row.dataset_files is None else str(row.dataset_files),
             str(row.steps_per_epoch),
-            "" if row.seconds is None else duration(row.seconds),
+            _time(row.seconds),
             *_logs(row.tensorboard_bytes, row.csv_bytes, narrow),
             size_span(row.checkpoint_bytes),
         )

@@ -1,0 +1,198 @@
+"""The program from outside: exit codes, one line for every error, and how fast it answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from checkroom import __version__
+from checkroom.cli import main
+from checkroom.cli._app import run
+
+ROOT = Path(__file__).parents[2]
+RUN_FILE = str(ROOT / "examples/vla_finetune.toml")
+BASE = ["--checkpoint-size", "1GB", "--epochs", "5"]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert run(list(words)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("\n") and err.count("\n") == 1, err
+    assert "Traceback" not in err
+    return err.rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--epochs", "5", "--checkpoint-size", "6.9QB"],
+         "--checkpoint-size: not a size: '6.9QB' (unknown unit 'QB'; write for example '6.9 GB', '27.6 GiB' or "
+         "'500M')"),
+        (["--checkpoint-size", "1GB", "--epochs", "-5"], "--epochs: less than 1: '-5' (write for example 5,10,20)"),
+        (["--epochs", "5", "--from-checkpoint", "/no.ckpt"],
+         "--from-checkpoint: '/no.ckpt': no such file or directory (give the path of a .ckpt file)"),
+        (["--run", "/no.toml"], "--run: '/no.toml': no such file or directory (give the path of a run file)"),
+        ([*BASE, "--save-top-k", "3"],
+         "--save-top-k: '3' best of what? Without a monitor nothing ranks the files (add monitor, for example "
+         "val_loss, or keep -1, 0 or 1)"),
+        ([*BASE, "--parameters", "7B"],
+         "--checkpoint-size '1GB' and --parameters '7B' both say how large a checkpoint is (keep one of them)"),
+        ([*BASE, "--format", "xml"], "--format: not a format: 'xml' (one of table, json, markdown, csv)"),
+        ([*BASE, "--misc", "a\nb"],
+         "--misc: not a size: 'a b' (it does not start with a number; write for example '6.9 GB', '27.6 GiB' or "
+         "'500M')"),
+        ([*BASE, "--dataset", "nowhere"],
+         "--dataset: neither a size nor a path that exists: 'nowhere' (write for example 5.66GB, or the path of a file "
+         "or folder)"),
+    ],
+)
+def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str], words: list[str], line: str) -> None:
+    assert refused(capsys, "estimate", *words) == f"checkroom estimate: {line}"
+
+
+@pytest.mark.parametrize(
+    ("words", "start", "quote"),
+    [
+        (["estimate", "--epoch", "5"], "checkroom estimate: ", "--epoch"),
+        (["estimate", "--epochs"], "checkroom estimate: ", "--epochs"),
+        (["estimate", *BASE, "extra"], "checkroom estimate: ", "extra"),
+        (["frobnicate"], "checkroom: ", "frobnicate"),
+        (["--frobnicate"], "checkroom: ", "--frobnicate"),
+    ],
+)
+def test_so_is_a_slip_in_the_usage(
+    capsys: pytest.CaptureFixture[str], words: list[str], start: str, quote: str
+) -> None:
+    line = refused(capsys, *words)
+    assert line.startswith(start) and quote in line and line.endswith("--help)")
+
+
+def test_toml_errors_name_line_and_column(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("a = 1\nb = = 2\n")
+    line = refused(capsys, "estimate", "--run", str(path))
+    assert line == f"checkroom estimate: {path}: not TOML: Invalid value (at line 2, column 5)"
+
+
+def test_an_estimate_informs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["estimate", *BASE, "--save-top-k", "-1", "--free", "2GB"]) == 0
+    assert "short from epoch 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("format", ["table", "json", "markdown", "csv"])
+def test_the_example(capsys: pytest.CaptureFixture[str], format: str) -> None:
+    assert run(["estimate", "--run", RUN_FILE, "--format", format]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    suffix = {"table": "table", "json": "json", "markdown": "markdown", "csv": "csv"}[format]
+    if format != "table" or "COLUMNS" not in os.environ:
+        assert out == (ROOT / f"tests/data/cli/vla_finetune.{suffix}").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(["--save-last"], True), (["--save-last", "link"], "link"), (["--save-last", "true"], True),
+     (["--save-last", "--mode", "min"], True), (["--save-last=link"], "link"), (["--save-last", "false"], False)],
+)
+def test_save_last_may_stand_alone(capsys: pytest.CaptureFixture[str], words: list[str], expected: object) -> None:
+    assert run(["estimate", *BASE, "--format", "json", *words]) == 0
+    (policy,) = json.loads(capsys.readouterr().out)["policies"]
+    assert policy["model_checkpoint"]["save_last"] == expected
+
+
+def test_all_policy_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--save-top-k", "2", "--monitor", "loss", "--mode", "max", "--save-weights-only", "--filename", "{epoch}",
+             "--every-n-train-steps", "50", "--steps-per-epoch", "100"]
+    assert run(["estimate", *BASE, "--format", "json", *words]) == 0
+    (policy,) = json.loads(capsys.readouterr().out)["policies"]
+    assert policy["model_checkpoint"] == {
+        "save_top_k": 2, "monitor": "loss", "mode": "max", "save_weights_only": True, "filename": "{epoch}",
+        "every_n_train_steps": 50,
+    }  # fmt: skip
+
+
+def test_a_measured_dataset(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for index in range(10):
+        (tmp_path / f"episode_{index}").write_bytes(b"x" * 100)
+    words = ["--dataset", str(tmp_path), "--val-fraction", "0.2", "--batch-size", "3", "--format", "json"]
+    assert run(["estimate", *BASE, *words]) == 0
+    data = json.loads(capsys.readouterr().out)["run"]
+    assert data["dataset"] == {
+        "bytes": 1000, "files": 10, "mean_file_bytes": 100, "train_files": 8, "val_files": 2,
+    }  # fmt: skip
+    assert (data["steps_per_epoch"], data["samples"]) == (3, 8)
+
+
+def test_every_key_of_a_run_file_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    from checkroom.cli import _app
+    from checkroom.cli._estimate_request import FILE_KEYS
+
+    import typer.main
+
+    command = typer.main.get_command(_app.app).commands["estimate"]  # type: ignore[attr-defined]
+    flags = {parameter.name for parameter in command.params}
+    # This one is an argument of the call to paste, not of the estimate.
+    assert set(FILE_KEYS) - flags == {"auto_insert_metric_name"}
+    assert flags - set(FILE_KEYS) == {"run", "policy", "format", "help"} or flags - set(FILE_KEYS) == {
+        "run", "policy", "format",
+    }  # fmt: skip
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"checkroom {__version__}\n"
+    assert run([]) == 0
+    assert "estimate" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+
+
+# Refuses what a machine without PyTorch does not have.
+_BLOCK = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "lightning", "pytorch_lightning", "numpy"):
+            raise ImportError(name + " is not installed")
+sys.meta_path.insert(0, Refuse())
+from checkroom.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["estimate", "--help"], ["estimate", "--run", RUN_FILE],
+     ["estimate", "--epochs", "5", "--parameters", "7B"]],
+)
+def test_without_pytorch(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", _BLOCK, *words], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def test_help_answers_at_once() -> None:
+    took = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "checkroom", "estimate", "--help"], check=True, stdout=subprocess.DEVNULL)
+        took.append(time.perf_counter() - start)
+    assert min(took) < 2.0  # 0.3 s where nothing else runs
+
+
+def test_a_reader_that_leaves_early() -> None:
+    # What `| head -1` does to a writer.
+    command = [sys.executable, "-m", "checkroom", "estimate", "--run", RUN_FILE, "--format", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
