@@ -34,7 +34,7 @@ void bind_archive(py::module_& module) {
       "Raises:\n    ValueError: PyTorch could not write that either.\n"
       "    OverflowError: The file would be larger than 64 bits can say.\n\n"
       "Example:\n    >>> from checkroom import _core\n"
-      "    >>> _core.archive_size([('data.pkl', 6), ('version', 2)])\n    490");
+      "    >>> _core.archive_size([('data.pkl', 6), ('version', 2)])\n    431");
 }
 
 }  // namespace checkroom::bindings

@@ -140,6 +140,7 @@ class RunSpec:
         max_steps: int = -1,
         max_hours: float | None = None,
         steps_per_epoch: int | None = None,         # optimizer steps
+        batches_per_epoch: int | None = None,       # training batches; default: steps times accumulation
         accumulate_grad_batches: int = 1,
         seconds_per_step: float | None = None,
         start_epoch: int = 0,                       # of a resumed run
@@ -186,6 +187,8 @@ class RunSpec:
     def max_hours(self) -> float | None: ...
     @property
     def steps_per_epoch(self) -> int | None: ...
+    @property
+    def batches_per_epoch(self) -> int | None: ...
     @property
     def accumulate_grad_batches(self) -> int: ...
     @property
@@ -292,6 +295,10 @@ class SavePoint:
     def peak_files(self) -> Range: ...
     @property
     def written_bytes(self) -> WrittenRange: ...  # since the run's start
+    @property
+    def saved(self) -> bool | None: ...  # was a file beside `last` written? None: the scores decide
+    @property
+    def last_only(self) -> bool: ...     # the rules are not asked: only `last` is written
 
 @final
 class FilesystemForecast:
@@ -347,6 +354,8 @@ class Forecast:
     @property
     def timeline(self) -> Timeline: ...
     @property
+    def has_end(self) -> bool: ...
+    @property
     def bytes_per_epoch(self) -> float | None: ...  # of a run without an end
     def first_save_that_may_not_fit(self, have: int) -> SavePoint | None: ...
     def first_save_that_cannot_fit(self, have: int) -> SavePoint | None: ...
@@ -354,6 +363,7 @@ class Forecast:
     # for given scores: names of saves that are kept, by opportunity
     @property
     def kept(self) -> list[int] | None: ...
+    def kept_after(self, index: int) -> list[int] | None: ...
 
 def forecast(spec: RunSpec, scores: Sequence[float] | Mapping[str, Sequence[float]] | None = None) -> Forecast: ...
 

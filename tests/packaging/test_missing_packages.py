@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-Tool = Callable[..., "subprocess.CompletedProcess[str]"]
+Tool = Callable[..., CompletedProcess[str]]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
-Tool = Callable[..., "subprocess.CompletedProcess[str]"]
+Tool = Callable[..., CompletedProcess[str]]
 
 HEADER = {
     "base": "base/error.h",
@@ -15,7 +15,7 @@ HEADER = {
     "archive": "archive/layout.h",
     "store": "store/store.h",
 }
-USES = {
+USES: dict[str, set[str]] = {
     "base": set(),
     "plan": {"base"},
     "disk": {"base"},

@@ -26,7 +26,7 @@ def test_import_takes_less_than_100_ms() -> None:
     assert best < 0.1
 
 
-# The cli's own --help is imported too: a machine that only estimates has no torch.
+# The command line too: a machine that only estimates has no torch.
 @pytest.mark.parametrize("module", ["checkroom", "checkroom.cli"])
 def test_import_loads_no_framework(module: str) -> None:
     loaded = json.loads(run(f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"))
@@ -69,7 +69,9 @@ def test_module_exports_nothing_but_its_init() -> None:
     ).stdout
     rows = [line.split() for line in listing.splitlines() if " FUNC " in line]
     defined = {row[7] for row in rows if row[6] != "UND" and row[4] == "GLOBAL"}
-    assert defined == {"PyInit__core"}
+    assert "PyInit__core" in defined
+    # What the standard library's templates leave behind is shared by design.
+    assert {name for name in defined if not name.startswith(("_ZNSt", "_ZNKSt", "_ZSt"))} == {"PyInit__core"}
 
 
 def test_types_are_shipped() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,12 @@ import checkroom
 import checkroom._core as core
 
 STUB = Path(checkroom.__file__).with_name("_core.pyi")
+
+# What stubtest says of every class that pybind11 makes, and no stub can express: its metaclass, and
+# the catch-all __init__ of a class that Python cannot construct.
+PYBIND11 = re.compile(
+    r"is inconsistent, metaclass differs$|__init__ is inconsistent, stub does not have \*\w+ parameter"
+)
 
 
 def stub_names(body: list[ast.stmt]) -> set[str]:
@@ -56,12 +63,11 @@ def test_arguments_are_those_of_the_stub() -> None:
         if isinstance(function, property):
             continue
         signature = (function.__doc__ or "").partition("\n")[0]
-        given = [*node.args.args, *node.args.kwonlyargs]
-        variable = [argument for argument in (node.args.vararg, node.args.kwarg) if argument]
-        names = [argument.arg for argument in given if argument.arg != "self"]
-        if variable:  # the module checks these names itself
-            continue
-        missing += [f"{owner}.{node.name}({name})" for name in names if f"{name}:" not in signature]
+        names = [argument.arg for argument in [*node.args.args, *node.args.kwonlyargs] if argument.arg != "self"]
+        for name in names:
+            # A class that takes its arguments as **kwargs shows each as a property.
+            there = hasattr(getattr(core, owner), name) if "**" in signature else f"{name}:" in signature
+            missing += [] if there else [f"{owner}.{node.name}({name})"]
     assert missing == []
 
 
@@ -80,4 +86,6 @@ def test_stubtest_agrees(tmp_path: Path) -> None:
         [sys.executable, "-m", "mypy.stubtest", "--concise", "checkroom._core"],
         cwd=tmp_path, capture_output=True, text=True,
     )
-    assert result.returncode == 0, result.stdout + result.stderr
+    said = result.stdout.splitlines()
+    assert any(PYBIND11.search(line) for line in said), result.stdout + result.stderr
+    assert [line for line in said if not PYBIND11.search(line)] == []
