@@ -120,14 +120,18 @@ def _print_table(console: Console, table: Table) -> None:
 
 def _print_rows(console: Console, table: Table, section: Section, widths: list[int], *, header: bool) -> None:
     # Every section is a table of its own with the same widths, as a heading cannot span rich's columns.
-    grid = RichTable(box=None, show_header=header, pad_edge=False, padding=(0, _GAP, 0, 0))
+    # The gaps are columns: versions of rich differ in how they pad the last one.
+    grid = RichTable(box=None, show_header=header, pad_edge=False, padding=0)
     for index, (name, width) in enumerate(zip(table.columns, widths)):
+        if index > 0:
+            grid.add_column(width=_GAP)
         named = index < table.names
-        grid.add_column(name, justify="left" if named else "right", min_width=width, max_width=width, vertical="bottom")
+        grid.add_column(name, justify="left" if named else "right", width=width, vertical="bottom")
     for row in section.rows:
-        grid.add_row(*(Text(cell, style=_style(cell)) for cell in row))
+        cells = [Text(cell, style=_style(cell)) for cell in row]
+        grid.add_row(*[part for cell in cells for part in (Text(), cell)][1:])
     # A terminal that is too narrow even for this wraps lines itself; rich would break figures.
-    options = console.options.update(width=max(console.width, _width(table) + _GAP))
+    options = console.options.update(width=max(console.width, _width(table)))
     for segments in console.render_lines(grid, options, pad=False):
         line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
         line.rstrip()  # rich fills every cell up to its column's width
