@@ -137,6 +137,7 @@ def test_versions(version: str) -> None:
         ({"dataset": "/usr/bin/env", "dataset_files": "3"}, "'3', but the dataset's files were counted: 1 (leave it"),
         ({"min_free": "3GB"}, "--min-free: '3GB' of what? (give --free"),
         ({"log_steps_per_epoch": "0"}, "--log-steps-per-epoch: less than 1: '0'"),
+        ({"log_steps_per_epoch": "9"}, "--log-steps-per-epoch: '9' steps compare with nothing"),
     ],
 )
 def test_refusals(flags: dict[str, str], said: str) -> None:

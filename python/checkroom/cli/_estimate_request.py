@@ -294,7 +294,14 @@ def _size(values: Mapping[str, Given], key: str) -> int:
 def _log_steps(values: Mapping[str, Given], steps: Steps) -> int | None:
     if "log_steps_per_epoch" not in values:
         return steps.per_epoch
-    return _values.integer(values["log_steps_per_epoch"], least=1, hint="write at how many steps the log rates hold")
+    given = values["log_steps_per_epoch"]
+    rate_steps = _values.integer(given, least=1, hint="write at how many steps the log rates hold")
+    if steps.per_epoch is None:
+        raise CommandError(
+            f"{given.where}: {quoted(given.value)} steps compare with nothing, as the steps of an epoch are not known "
+            f"(give --steps-per-epoch or --samples as well)"
+        )
+    return rate_steps
 
 
 def _free(values: Mapping[str, Given]) -> Free | None:
