@@ -119,14 +119,16 @@ def test_nothing_is_written_through_a_last_symlink(labs: tuple[Lab, Lab]) -> Non
     assert callback.last_model_path == str(last)
 
 
-def test_a_name_that_is_used_again_pushes_out_nothing_else(labs: tuple[Lab, Lab]) -> None:
-    kept = []
+def test_after_a_name_was_used_again_kth_names_no_removed_file(labs: tuple[Lab, Lab]) -> None:
+    kept, kth = [], []
     for lab in labs:
         callback = lab.callback(filename="{epoch}", enable_version_counter=False, every_n_train_steps=1, **TOP_2)
         lab.fit(lab.trainer(callback, max_epochs=4), lab.model(scores=SCORES))
-        kept.append([name for name in _names(lab) if name != "last.ckpt"])
-    # Lightning overwrites epoch=3.ckpt, counts it as one more file, and removes epoch=1.ckpt for it.
-    assert kept == [["epoch=3.ckpt"], ["epoch=1.ckpt", "epoch=3.ckpt"]]
+        kept.append(_names(lab))
+        kth.append(os.path.basename(callback.kth_best_model_path))
+    # A full top k drops its kth for a save even if that overwrites another of its files: one file is left.
+    assert kept == [["epoch=3.ckpt", "last.ckpt"]] * 2
+    assert kth == ["epoch=1.ckpt", ""]
 
 
 def test_our_part_of_the_state_is_plain_values(labs: tuple[Lab, Lab]) -> None:
