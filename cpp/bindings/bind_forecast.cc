@@ -205,15 +205,34 @@ void bind_forecast_class(py::module_& module) {
       });
 }
 
-std::vector<double> to_values(const py::handle& sequence) {
-  return sequence.cast<std::vector<double>>();
+// A million scores cross in a few milliseconds: a buffer of doubles is copied as it is, any other
+// sequence read item by item.
+std::vector<double> to_values(const py::handle& given) {
+  if (PyObject_CheckBuffer(given.ptr()) != 0) {
+    const py::buffer_info buffer = given.cast<py::buffer>().request();
+    const bool flat = buffer.ndim == 1 && buffer.strides[0] == sizeof(double);
+    if (flat && buffer.format == py::format_descriptor<double>::format()) {
+      const auto* values = static_cast<const double*>(buffer.ptr);
+      return {values, values + buffer.size};
+    }
+  }
+  const auto items = py::reinterpret_steal<py::object>(
+      PySequence_Fast(given.ptr(), "scores must be a sequence of numbers"));
+  if (!items) throw py::error_already_set();
+  std::vector<double> values(static_cast<std::size_t>(PySequence_Fast_GET_SIZE(items.ptr())));
+  PyObject** const item = PySequence_Fast_ITEMS(items.ptr());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = PyFloat_AsDouble(item[i]);
+    if (values[i] == -1.0 && PyErr_Occurred() != nullptr) throw py::error_already_set();
+  }
+  return values;
 }
 
 std::optional<plan::Scores> to_scores(const plan::RunSpec& spec, const py::object& given) {
   if (given.is_none()) return std::nullopt;
   plan::Scores scores;
-  if (py::isinstance<py::dict>(given)) {
-    for (const auto& [metric, values] : given.cast<py::dict>()) {
+  if (PyMapping_Check(given.ptr()) != 0 && py::hasattr(given, "items")) {
+    for (const auto& [metric, values] : py::dict(given)) {
       scores[metric.cast<std::string>()] = to_values(values);
     }
   } else {

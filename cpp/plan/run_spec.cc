@@ -64,10 +64,10 @@ void check_validation(const RunSpec& spec) {
   at_least("check_val_every_n_epoch", spec.check_val_every_n_epoch, 1);
   if (const auto* batches = std::get_if<std::int64_t>(&spec.val_check_interval)) {
     at_least("val_check_interval", *batches, 1);
-    if (spec.validates && spec.check_val_every_n_epoch && spec.batches_per_epoch &&
-        *batches > *spec.batches_per_epoch) {
+    const auto epoch = batches_of_epoch(spec);
+    if (spec.validates && spec.check_val_every_n_epoch && epoch && *batches > *epoch) {
       refuse("val_check_interval", shown(*batches),
-             "must not exceed the " + shown(*spec.batches_per_epoch) +
+             "must not exceed the " + shown(*epoch) +
                  " batches of an epoch (check_val_every_n_epoch=None counts across epochs)");
     }
     return;
@@ -113,6 +113,10 @@ void check_policy_of(const RunSpec& spec) {
     refuse("monitor", "''", "must be the name of a metric, or None");
   }
   not_negative("max_size", spec.max_size);
+  RetentionPolicy policy;
+  policy.top_k = TopK{spec.save_top_k, spec.monitor.value_or(std::string()), spec.mode};
+  policy.keep = spec.keep;
+  check_policy(policy);
   for (const KeepRule& rule : spec.keep) {
     const auto* every = std::get_if<KeepEvery>(&rule);
     if (every != nullptr && every->hours && !spec.seconds_per_step) {
@@ -161,6 +165,11 @@ void check(const RunSpec& spec) {
   check_policy_of(spec);
   check_sizes(spec);
   parse_version(spec.lightning_version);
+}
+
+std::optional<std::int64_t> batches_of_epoch(const RunSpec& spec) {
+  if (spec.batches_per_epoch || !spec.steps_per_epoch) return spec.batches_per_epoch;
+  return (Bytes(*spec.steps_per_epoch) * spec.accumulate_grad_batches).count();
 }
 
 bool keeps_last(const RunSpec& spec) {

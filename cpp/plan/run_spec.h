@@ -83,6 +83,7 @@ Version parse_version(const std::string& text);
 
 void check(const RunSpec& spec);
 
+[[nodiscard]] std::optional<std::int64_t> batches_of_epoch(const RunSpec& spec);
 [[nodiscard]] bool keeps_last(const RunSpec& spec);
 // The bytes of each file: with save_weights_only those of the weights, where they are given.
 [[nodiscard]] Bytes file_bytes(const RunSpec& spec);

@@ -92,9 +92,8 @@ void SaveEvents::set_triggers(const RunSpec& spec) {
 void SaveEvents::set_epoch(const RunSpec& spec) {
   accumulate_ = spec.accumulate_grad_batches;
   const bool by_epochs = every_epochs_ > 0 || (every_steps_ == 0 && every_batches_ == 0);
-  if (spec.batches_per_epoch || spec.steps_per_epoch) {
-    batches_ = spec.batches_per_epoch ? *spec.batches_per_epoch
-                                      : times(*spec.steps_per_epoch, accumulate_);
+  if (const auto batches = batches_of_epoch(spec)) {
+    batches_ = *batches;
     steps_ = batches_ / accumulate_ + (batches_ % accumulate_ != 0 ? 1 : 0);
     if (const auto* count = std::get_if<std::int64_t>(&spec.val_check_interval)) {
       validate_every_ = *count;
