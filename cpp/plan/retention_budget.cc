@@ -22,38 +22,38 @@ bool EngineCore::beyond_budget(const Candidate& candidate) const {
   });
 }
 
-Decision EngineCore::check_room(const Candidate& candidate, const Decision& wanted) {
-  if (beyond_budget(candidate)) return wanted;
+std::optional<Reason> EngineCore::no_room(const Candidate& candidate, const Reason& reason) {
+  if (beyond_budget(candidate)) return std::nullopt;
   bool frees_unranked = false;
-  if (suppose(candidate, frees_unranked) <= *budget_) return wanted;
+  if (suppose(candidate, frees_unranked) <= *budget_) return std::nullopt;
   // Something that no metric holds any more goes before anything that one does.
-  if (frees_unranked) return wanted;
+  if (frees_unranked) return std::nullopt;
 
   std::size_t entered = best_.size();  // the first metric that it would enter
   std::uint32_t rank = UINT32_MAX;
   for (std::size_t i = 0; i < best_.size(); ++i) {
     const BestRule& best = best_[i].best;
     if (!has_score(candidate, i) || !best.admits(key(candidate, i))) continue;
-    if (best.size() == 0 || key(candidate, i) < best.best().key) return wanted;  // protected
+    if (best.size() == 0 || key(candidate, i) < best.best().key) return std::nullopt;  // protected
     if (best_.size() > 1) rank = std::min(rank, best.rank_of_newcomer(key(candidate, i)));
     entered = std::min(entered, i);
   }
   if (entered == best_.size()) {
     // Held only for want of a score: the oldest of those goes first.
-    if (oldest_unranked() != kNoItem) return wanted;
-    return {false, {ReasonKind::kNoRoom, wanted.reason.rule}};
+    if (oldest_unranked() != kNoItem) return std::nullopt;
+    return Reason{ReasonKind::kNoRoom, reason.rule};
   }
   const bool as_before = supposed_.displaced.empty() && !stores(candidate.id);
   const Victim victim = as_before && next_victim_ ? *next_victim_ : find_victim();
   if (as_before) next_victim_ = victim;
   if (victim.id != kNoItem) {
-    if (victim.rank == 0) return wanted;
+    if (victim.rank == 0) return std::nullopt;
     // An equal newcomer does not displace, as in the top k.
     const bool better = best_.size() > 1 ? rank <= victim.rank : key(candidate, 0) < victim.key;
-    if (better) return wanted;
+    if (better) return std::nullopt;
   }
   const auto room = static_cast<std::uint32_t>(best_[entered].best.size());
-  return {false, {ReasonKind::kNoRoom, best_[entered].rule, room}};
+  return Reason{ReasonKind::kNoRoom, best_[entered].rule, room};
 }
 
 // Fills supposed_ with what publishing the candidate would make leave; the bytes after it.
@@ -121,19 +121,21 @@ void EngineCore::note_unranked(ItemId id) {
 void EngineCore::list_unranked() {
   unranked_.clear();
   if (!budget_) return;
-  for (ItemId id = head_; id != kNoItem; id = records_[id].next) {
-    if ((records_[id].holds & scored_bits_) == 0) unranked_.push_back({records_[id].order, id});
+  for (ItemId id = 0; id < records_.size(); ++id) {
+    if (stores(id) && (records_[id].holds & scored_bits_) == 0) {
+      unranked_.push_back({records_[id].order, id});
+    }
   }
   std::make_heap(unranked_.begin(), unranked_.end(), kYounger);
 }
 
 ItemId EngineCore::oldest_unranked() {
-  std::vector<Unranked> put_back;
+  std::vector<Published> put_back;
   ItemId found = kNoItem;
   while (found == kNoItem && !unranked_.empty()) {
-    const Unranked top = unranked_.front();
+    const Published top = unranked_.front();
     const Record& record = records_[top.id];
-    const bool stale = record.order != top.order || (record.holds & scored_bits_) != 0;
+    const bool stale = !is_current(top) || (record.holds & scored_bits_) != 0;
     if (!stale && (record.holds & kProtected) == 0 && !is_gone(top.id)) {
       found = top.id;
       break;
@@ -143,7 +145,7 @@ ItemId EngineCore::oldest_unranked() {
     // What is protected is noted again when that ends.
     if (!stale && (record.holds & kProtected) == 0) put_back.push_back(top);
   }
-  for (const Unranked& entry : put_back) {
+  for (const Published& entry : put_back) {
     unranked_.push_back(entry);
     std::push_heap(unranked_.begin(), unranked_.end(), kYounger);
   }
@@ -169,30 +171,32 @@ EngineCore::Victim EngineCore::worst_of_one() {
 
 // An item is worth its best rank in any metric; the worst such goes, the older among equals.
 EngineCore::Victim EngineCore::worst_of_many() {
-  std::vector<Victim> items;
-  std::vector<Ranked> entries;
+  if (victims_.size() < records_.size()) victims_.resize(records_.size());
+  const auto for_each_entry = [this](auto visit) {
+    for (const Metric& metric : best_) metric.best.for_each(visit);
+  };
   for (std::size_t i = 0; i < best_.size(); ++i) {
-    best_[i].best.ranked(entries);
-    for (std::size_t j = 0; j < entries.size(); ++j) {
-      const ItemId id = entries[j].id;
-      if (!supposed_.displaced.empty() && supposed_.displaced[i] == id) continue;
-      items.push_back({id, best_[i].rule, static_cast<std::uint32_t>(j + 1), entries[j].key});
+    best_[i].best.ranked(entries_);
+    std::uint32_t rank = 0;
+    for (const Ranked& entry : entries_) {
+      ++rank;
+      if (!supposed_.displaced.empty() && supposed_.displaced[i] == entry.id) continue;
+      Victim& victim = victims_[entry.id];
+      if (victim.rank == 0 || rank < victim.rank) {
+        victim = {entry.id, best_[i].rule, rank, entry.key};
+      }
     }
   }
-  std::stable_sort(items.begin(), items.end(), [](const Victim& a, const Victim& b) {
-    return a.id != b.id ? a.id < b.id : a.rank < b.rank;
-  });
-  items.erase(std::unique(items.begin(), items.end(),
-                          [](const Victim& a, const Victim& b) { return a.id == b.id; }),
-              items.end());
-  Victim victim;
-  for (const Victim& item : items) {
+  Victim worst;
+  for_each_entry([&](const Ranked& entry) {
+    const Victim& victim = victims_[entry.id];
     const bool worse =
-        victim.id == kNoItem || item.rank > victim.rank ||
-        (item.rank == victim.rank && records_[item.id].order < records_[victim.id].order);
-    if (worse && !is_gone(item.id) && !is_protected(item.id)) victim = item;
-  }
-  return victim;
+        victim.rank > worst.rank || (victim.rank == worst.rank && victim.rank > 0 &&
+                                     records_[victim.id].order < records_[worst.id].order);
+    if (worse && !is_gone(victim.id) && !is_protected(victim.id)) worst = victim;
+  });
+  for_each_entry([&](const Ranked& entry) { victims_[entry.id] = {}; });
+  return worst;
 }
 
 }  // namespace checkroom::plan

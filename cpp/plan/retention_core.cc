@@ -1,7 +1,9 @@
 #include "plan/retention_core.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 
@@ -22,7 +24,7 @@ EngineCore::EngineCore(const RetentionPolicy& policy)
   for (std::size_t i = 0; i < policy.keep.size(); ++i) {
     const auto rule = static_cast<std::uint8_t>(i + 1);
     if (const auto* last = std::get_if<KeepLast>(&policy.keep[i])) {
-      last_n_ = last->n;
+      last_n_ = static_cast<std::size_t>(last->n);
       last_n_rule_ = rule;
     } else if (const auto* every = std::get_if<KeepEvery>(&policy.keep[i])) {
       every_.push_back({EveryRule(*every), rule, next_bit()});
@@ -49,32 +51,38 @@ void EngineCore::visit_wants(const Candidate& candidate, Visit visit) const {
   for (std::size_t i = 0; i < best_.size(); ++i) {
     const Metric& metric = best_[i];
     if (!has_score(candidate, i)) {
-      if (visit(Reason{ReasonKind::kUnscored, metric.rule})) return;
+      if (visit(ReasonKind::kUnscored, metric.rule)) return;
     } else if (const double score = key(candidate, i); metric.best.admits(score)) {
-      if (visit(Reason{ReasonKind::kTopK, metric.rule})) return;
+      if (visit(ReasonKind::kTopK, metric.rule)) return;
     }
   }
   if (!monitored_ && top_k_ != 0) {
-    if (visit(Reason{top_k_ < 0 ? ReasonKind::kAll : ReasonKind::kNewest})) return;
+    if (visit(top_k_ < 0 ? ReasonKind::kAll : ReasonKind::kNewest, 0)) return;
   }
   for (const Interval& interval : every_) {
     const double now = interval.every.clock(candidate.epoch, candidate.step, candidate.saved_at);
-    if (interval.every.due(now) && visit(Reason{ReasonKind::kEvery, interval.rule})) return;
+    if (interval.every.due(now) && visit(ReasonKind::kEvery, interval.rule)) return;
   }
-  if (last_n_ > 0 && visit(Reason{ReasonKind::kLastN, last_n_rule_})) return;
-  if (candidate.id == last_ && last_ != kNoItem && visit(Reason{ReasonKind::kLast})) return;
-  if (candidate.pinned && visit(Reason{ReasonKind::kPinned})) return;
-  if (candidate.id == resumed_ && resumed_ != kNoItem) visit(Reason{ReasonKind::kResumedFrom});
+  if (last_n_ > 0 && visit(ReasonKind::kLastN, last_n_rule_)) return;
+  if (candidate.id == last_ && last_ != kNoItem && visit(ReasonKind::kLast, 0)) return;
+  if (candidate.pinned && visit(ReasonKind::kPinned, 0)) return;
+  if (candidate.id == resumed_ && resumed_ != kNoItem) visit(ReasonKind::kResumedFrom, 0);
 }
 
 Decision EngineCore::decide(const Candidate& candidate) {
   Decision decision;
-  visit_wants(candidate, [&decision](const Reason& reason) {
-    decision = {true, reason};
+  visit_wants(candidate, [&decision](ReasonKind kind, std::uint8_t rule) {
+    decision.wanted = true;
+    decision.reason.kind = kind;
+    decision.reason.rule = rule;
     return true;
   });
-  if (!decision.wanted) return {false, primary_reason()};
-  return budget_ ? check_room(candidate, decision) : decision;
+  if (!decision.wanted) {
+    explain_release(kHeldAsNewest, decision.reason);
+  } else if (budget_) {
+    if (const auto reason = no_room(candidate, decision.reason)) decision = {false, *reason};
+  }
+  return decision;
 }
 
 bool EngineCore::decide(const Candidate& candidate, std::vector<Reason>& reasons) {
@@ -84,8 +92,8 @@ bool EngineCore::decide(const Candidate& candidate, std::vector<Reason>& reasons
     reasons.push_back(decision.reason);
     return false;
   }
-  visit_wants(candidate, [&reasons](const Reason& reason) {
-    reasons.push_back(reason);
+  visit_wants(candidate, [&reasons](ReasonKind kind, std::uint8_t rule) {
+    reasons.push_back({kind, rule});
     return false;
   });
   for (Reason& reason : reasons) {
@@ -102,43 +110,56 @@ bool EngineCore::decide(const Candidate& candidate, std::vector<Reason>& reasons
 void EngineCore::publish(const Candidate& candidate, std::vector<Leave>& out) {
   const ItemId id = candidate.id;
   if (id >= records_.size()) records_.resize(std::size_t{id} + 1);
-  const bool again = records_[id].order != 0;
-  const Bytes before_it = Bytes(bytes_ - (again ? records_[id].own_bytes : 0));
-  bytes_ = (before_it + Bytes(candidate.own_bytes)).count();
-  const Holds before = records_[id].holds;
-  if (again) unlink(id);
-  const ItemId former = tail_;
-  link(id);
-  Record& record = records_[id];
-  record.own_bytes = candidate.own_bytes;
-  record.holds = kHeldAsNewest | (candidate.pinned ? kHeldAsPinned : 0) |
-                 (id == last_ ? kHeldAsLast : 0) | (id == resumed_ ? kHeldAsResumed : 0) |
-                 (!monitored_ && top_k_ < 0 ? kHeldByAll : 0);
+  const Record before = records_[id];
+  bytes_ = (Bytes(bytes_ - before.own_bytes) + Bytes(candidate.own_bytes)).count();
+  if (before.order == 0) ++size_;
+  if ((before.holds & kHeldByLastN) != 0) --last_n_count_;
+  const ItemId former = std::exchange(tail_, id);
+  records_[id] = {candidate.own_bytes,
+                  kHeldAsNewest | (candidate.pinned ? kHeldAsPinned : 0) |
+                      (id == last_ ? kHeldAsLast : 0) | (id == resumed_ ? kHeldAsResumed : 0) |
+                      (!monitored_ && top_k_ < 0 ? kHeldByAll : 0),
+                  ++published_};
   next_victim_.reset();
   releases_.clear();
 
-  judge_by_metrics(candidate, before);
+  judge_by_metrics(candidate, before.holds);
   for (Interval& interval : every_) {
     const double now = interval.every.clock(candidate.epoch, candidate.step, candidate.saved_at);
-    if (interval.every.publish(now)) record.holds |= interval.bit;
+    if (interval.every.publish(now)) records_[id].holds |= interval.bit;
   }
-  if (last_n_ > 0) {
-    record.holds |= kHeldByLastN;
-    if (last_n_count_++ == 0) last_n_begin_ = id;
-    if (last_n_count_ > last_n_) {
-      const ItemId old = last_n_begin_;
-      last_n_begin_ = records_[old].next;
-      --last_n_count_;
-      release(old, kHeldByLastN, {ReasonKind::kOlder, last_n_rule_});
-    }
+  if (last_n_ > 0) hold_as_last_n(id);
+  if (former != kNoItem && former != id) {
+    release(former, kHeldAsNewest);
   }
-  if (former != kNoItem) release(former, kHeldAsNewest, primary_reason());
-  for (const Leave& released : releases_) {
+  for (const Release& released : releases_) {
     if (records_[released.id].holds != 0 || !stores(released.id)) continue;
-    out.push_back(released);
+    Leave& leave = out.emplace_back();
+    leave.id = released.id;
+    explain_release(released.bit, leave.reason);
     remove(released.id);
   }
-  settle(out);
+  if (budget_ || !loose_.empty()) settle(out);
+}
+
+void EngineCore::hold_as_last_n(ItemId id) {
+  records_[id].holds |= kHeldByLastN;
+  last_n_queue_.push_back({records_[id].order, id});
+  if (++last_n_count_ > last_n_) {
+    while (!is_current(last_n_queue_[last_n_begin_])) ++last_n_begin_;
+    const ItemId old = last_n_queue_[last_n_begin_++].id;
+    --last_n_count_;
+    release(old, kHeldByLastN);
+  }
+  if (last_n_queue_.size() > 2 * last_n_count_ + 64) {
+    std::vector<Published> current;
+    current.reserve(last_n_queue_.size());
+    std::copy_if(last_n_queue_.begin() + static_cast<std::ptrdiff_t>(last_n_begin_),
+                 last_n_queue_.end(), std::back_inserter(current),
+                 [this](const Published& entry) { return is_current(entry); });
+    last_n_queue_.swap(current);
+    last_n_begin_ = 0;
+  }
 }
 
 void EngineCore::judge_by_metrics(const Candidate& candidate, Holds before) {
@@ -155,7 +176,9 @@ void EngineCore::judge_by_metrics(const Candidate& candidate, Holds before) {
     if (!inside && !metric.best.admits(score)) continue;
     const ItemId evicted = inside ? metric.best.replace(id, score) : metric.best.enter(id, score);
     records_[id].holds |= metric.scored;
-    if (evicted != kNoItem) release(evicted, metric.scored, not_in(metric));
+    if (evicted != kNoItem) release(evicted, metric.scored);
+    // A large top k evicts at random places; the next one is looked at when it is evicted.
+    if (metric.best.full()) __builtin_prefetch(&records_[metric.best.worst_when_full().id]);
   }
 }
 
@@ -163,7 +186,8 @@ void EngineCore::settle(std::vector<Leave>& out) {
   next_victim_.reset();
   for (const ItemId id : loose_) {
     if (!stores(id) || records_[id].holds != 0) continue;
-    out.push_back({id, primary_reason()});
+    out.push_back({id, {}});
+    explain_release(kHeldAsNewest, out.back().reason);
     remove(id);
   }
   loose_.clear();
@@ -182,6 +206,12 @@ void EngineCore::forget(ItemId id) {
   if (!stores(id)) return;
   next_victim_.reset();
   remove(id);
+  if (id != tail_) return;
+  tail_ = kNoItem;
+  for (ItemId other = 0; other < records_.size(); ++other) {
+    const std::uint32_t newest = tail_ == kNoItem ? 0 : records_[tail_].order;
+    if (records_[other].order > newest) tail_ = other;
+  }
   if (tail_ != kNoItem) records_[tail_].holds |= kHeldAsNewest;
 }
 
@@ -220,7 +250,12 @@ ItemId EngineCore::best() const {
 
 void EngineCore::stored(std::vector<ItemId>& out) const {
   out.clear();
-  for (ItemId id = head_; id != kNoItem; id = records_[id].next) out.push_back(id);
+  out.reserve(size_);
+  for (ItemId id = 0; id < records_.size(); ++id) {
+    if (stores(id)) out.push_back(id);
+  }
+  const auto older = [this](ItemId a, ItemId b) { return records_[a].order < records_[b].order; };
+  if (!std::is_sorted(out.begin(), out.end(), older)) std::sort(out.begin(), out.end(), older);
 }
 
 void EngineCore::top_k(std::vector<ItemId>& out) const {
@@ -252,7 +287,9 @@ void EngineCore::explain(Explanation& out) const {
       ranks[i][entries[rank].id] = static_cast<std::uint32_t>(rank + 1);
     }
   }
-  for (ItemId id = head_; id != kNoItem; id = records_[id].next) {
+  std::vector<ItemId> ids;
+  stored(ids);
+  for (const ItemId id : ids) {
     const Holds holds = records_[id].holds;
     const std::size_t begin = out.reasons.size();
     const auto add_if = [&out, holds](Holds bit, const Reason& reason) {
@@ -276,51 +313,42 @@ void EngineCore::explain(Explanation& out) const {
   }
 }
 
-Reason EngineCore::primary_reason() const {
-  if (primary_.kind != ReasonKind::kNotInTopK) return primary_;
-  return not_in(best_[0]);
-}
-
-Reason EngineCore::not_in(const Metric& metric) const {
-  Reason reason{ReasonKind::kNotInTopK, metric.rule};
-  if (metric.best.full()) reason.other = metric.best.worst_when_full().id;
-  return reason;
-}
-
-void EngineCore::release(ItemId id, Holds bit, const Reason& reason) {
-  records_[id].holds &= ~bit;
-  releases_.push_back({id, reason});
-  if (records_[id].holds != 0) note_unranked(id);
-}
-
-void EngineCore::link(ItemId id) {
-  Record& record = records_[id];
-  record.order = ++published_;
-  record.previous = tail_;
-  record.next = kNoItem;
-  (tail_ == kNoItem ? head_ : records_[tail_].next) = id;
-  tail_ = id;
-  ++size_;
-}
-
-void EngineCore::unlink(ItemId id) {
-  const Record& record = records_[id];
-  if ((record.holds & kHeldByLastN) != 0) {
-    --last_n_count_;
-    if (last_n_begin_ == id) last_n_begin_ = record.next;
+// Field by field: a Reason that is built in one place and copied to another stalls the processor.
+void EngineCore::explain_release(Holds bit, Reason& reason) const {
+  const Metric* metric = nullptr;
+  if (bit == kHeldByLastN) {
+    reason.kind = ReasonKind::kOlder;
+    reason.rule = last_n_rule_;
+  } else if (bit == kHeldAsNewest) {
+    reason.kind = primary_.kind;
+    reason.rule = primary_.rule;
+    if (primary_.kind == ReasonKind::kNotInTopK) metric = &best_[0];
+  } else {
+    metric = &*std::find_if(best_.begin(), best_.end(),
+                            [bit](const Metric& m) { return m.scored == bit; });
   }
-  (record.previous == kNoItem ? head_ : records_[record.previous].next) = record.next;
-  (record.next == kNoItem ? tail_ : records_[record.next].previous) = record.previous;
-  --size_;
+  if (metric == nullptr) return;
+  reason.kind = ReasonKind::kNotInTopK;
+  reason.rule = metric->rule;
+  if (metric->best.full()) reason.other = metric->best.worst_when_full().id;
+}
+
+void EngineCore::release(ItemId id, Holds bit) {
+  records_[id].holds &= ~bit;
+  releases_.push_back({id, bit});
+  if (budget_ && records_[id].holds != 0) note_unranked(id);
 }
 
 void EngineCore::remove(ItemId id) {
-  unlink(id);
-  for (Metric& metric : best_) {
-    if ((records_[id].holds & metric.scored) != 0) metric.best.erase(id);
+  const Record record = std::exchange(records_[id], Record{});
+  if (record.holds != 0) {
+    if ((record.holds & kHeldByLastN) != 0) --last_n_count_;
+    for (Metric& metric : best_) {
+      if ((record.holds & metric.scored) != 0) metric.best.erase(id);
+    }
   }
-  bytes_ -= records_[id].own_bytes;
-  records_[id] = Record{};
+  --size_;
+  bytes_ -= record.own_bytes;
 }
 
 }  // namespace checkroom::plan

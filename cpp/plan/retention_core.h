@@ -126,18 +126,24 @@ class EngineCore {
   void explain(Explanation& out) const;
 
  private:
-  using Holds = std::uint64_t;  // why an item stays: a bit each
+  using Holds = std::uint32_t;  // why an item stays: a bit each
   static constexpr Holds kHeldAsNewest = 1, kHeldAsLast = 2, kHeldAsResumed = 4, kHeldAsPinned = 8,
                          kHeldByAll = 16, kHeldByLastN = 32;
   static constexpr Holds kProtected = kHeldAsNewest | kHeldAsLast | kHeldAsResumed | kHeldAsPinned;
   static constexpr int kFirstRuleBit = 6;
 
-  struct Record {
+  struct Record {  // small: a large top k evicts at random places
     std::int64_t own_bytes = 0;
     Holds holds = 0;
-    std::uint64_t order = 0;    // of publishing, from 1; 0: not stored
-    ItemId previous = kNoItem;  // in the order of publishing
-    ItemId next = kNoItem;
+    std::uint32_t order = 0;  // of publishing, from 1; 0: not stored
+  };
+  struct Release {
+    ItemId id;
+    Holds bit;
+  };
+  struct Published {
+    std::uint32_t order;
+    ItemId id;
   };
   struct Metric {  // a top k or KeepBest with a monitor
     BestRule best;
@@ -156,12 +162,7 @@ class EngineCore {
     std::uint32_t rank = 0;  // 0: held by no metric
     double key = 0;
   };
-  struct Unranked {  // an item that no metric holds
-    std::uint64_t order;
-    ItemId id;
-  };
-
-  // What a candidate would change, as check_room() supposes it.
+  // What a candidate would change, as no_room() supposes it.
   struct Supposed {
     bool tail_is_newest = true;
     std::vector<ItemId> gone;       // leaves
@@ -174,13 +175,12 @@ class EngineCore {
   [[nodiscard]] double key(const Candidate& candidate, std::size_t metric) const {
     return best_[metric].best.key(candidate.scores[metric]);
   }
-  // Calls visit(reason, metric or -1) for every reason for which it is wanted, until it says true.
+  // Calls visit(kind, rule) for every reason for which it is wanted, until it says true.
   template <typename Visit>
   void visit_wants(const Candidate& candidate, Visit visit) const;
   [[nodiscard]] bool beyond_budget(const Candidate& candidate) const;
-  [[nodiscard]] Reason primary_reason() const;
-  [[nodiscard]] Reason not_in(const Metric& metric) const;
-  [[nodiscard]] Decision check_room(const Candidate& candidate, const Decision& wanted);
+  // Why the budget has no room for a candidate that is wanted for `reason`; empty: it has.
+  [[nodiscard]] std::optional<Reason> no_room(const Candidate& candidate, const Reason& reason);
   [[nodiscard]] Bytes suppose(const Candidate& candidate, bool& frees_unranked);
   [[nodiscard]] bool is_gone(ItemId id) const;
   [[nodiscard]] bool is_protected(ItemId id) const;
@@ -189,11 +189,16 @@ class EngineCore {
   [[nodiscard]] Victim worst_of_one();
   [[nodiscard]] Victim worst_of_many();
   void judge_by_metrics(const Candidate& candidate, Holds before);
-  void release(ItemId id, Holds bit, const Reason& reason);
+  void release(ItemId id, Holds bit);
+  // Why an item goes that had this hold alone.
+  void explain_release(Holds bit, Reason& reason) const;
   void note_unranked(ItemId id);
   void list_unranked();
-  void link(ItemId id);
-  void unlink(ItemId id);
+  // Is this the last publication of what is still stored?
+  [[nodiscard]] bool is_current(const Published& entry) const {
+    return records_[entry.id].order == entry.order;
+  }
+  void hold_as_last_n(ItemId id);
   void remove(ItemId id);
   void set_standing(ItemId& place, ItemId id, Holds bit);
 
@@ -202,7 +207,7 @@ class EngineCore {
   std::vector<Interval> every_;
   std::int64_t top_k_ = 1;
   bool monitored_ = false;
-  std::int64_t last_n_ = 0;  // 0: no KeepLast
+  std::size_t last_n_ = 0;  // 0: no KeepLast
   std::uint8_t last_n_rule_ = 0;
   std::optional<Bytes> budget_;
   Reason primary_;
@@ -210,19 +215,21 @@ class EngineCore {
   std::vector<Record> records_;  // by id
   std::size_t size_ = 0;
   std::int64_t bytes_ = 0;
-  std::uint64_t published_ = 0;
-  ItemId head_ = kNoItem;          // the oldest
-  ItemId tail_ = kNoItem;          // the newest
-  ItemId last_n_begin_ = kNoItem;  // the oldest that KeepLast holds
-  std::int64_t last_n_count_ = 0;
+  std::uint32_t published_ = 0;
+  ItemId tail_ = kNoItem;                // the newest
+  std::vector<Published> last_n_queue_;  // what KeepLast holds, oldest first; may be stale
+  std::size_t last_n_begin_ = 0;         // what lies before is used up
+  std::size_t last_n_count_ = 0;         // without the stale ones
   ItemId last_ = kNoItem;
   ItemId resumed_ = kNoItem;
   Holds scored_bits_ = 0;
-  std::vector<ItemId> loose_;       // may have lost their last hold since the last publish()
-  std::vector<Leave> releases_;     // of the publish() that is running
-  std::vector<Unranked> unranked_;  // a heap, oldest first; kept only under a budget; may be stale
+  std::vector<ItemId> loose_;        // may have lost their last hold since the last publish()
+  std::vector<Release> releases_;    // of the publish() that is running
+  std::vector<Published> unranked_;  // a heap, oldest first; kept only under a budget; may be stale
   Supposed supposed_;
-  std::optional<Victim> next_victim_;  // what check_room() found last, while it holds
+  std::vector<Ranked> entries_;        // scratch of worst_of_many()
+  std::vector<Victim> victims_;        // likewise: by id, its best rank in any metric
+  std::optional<Victim> next_victim_;  // what no_room() found last, while it holds
 };
 
 }  // namespace checkroom::plan

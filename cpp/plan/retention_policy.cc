@@ -10,8 +10,8 @@
 namespace checkroom::plan {
 namespace {
 
-// Each takes two bits of EngineCore's 64.
-constexpr std::size_t kMaxKeepBest = 24;
+// Each takes two bits of EngineCore::Holds.
+constexpr std::size_t kMaxMetrics = 11;
 
 std::string quoted(const std::string& text) { return "'" + text + "'"; }
 
@@ -91,9 +91,9 @@ void check_against_each_other(const RetentionPolicy& policy) {
                    }},
         rule);
   }
-  if (rankings.size() > kMaxKeepBest) {
+  if (rankings.size() > kMaxMetrics) {
     throw Error::invalid(std::to_string(rankings.size()) + " metrics are ranked, at most " +
-                         std::to_string(kMaxKeepBest) + " can be");
+                         std::to_string(kMaxMetrics) + " can be");
   }
 }
 

@@ -42,6 +42,10 @@ class BestRule {
 
   // Its entries, in no order.
   [[nodiscard]] std::vector<Ranked> entries() const;
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    queue_.for_each(visit);
+  }
   // Its entries from rank 1 on: the best, then in the reverse order of eviction.
   void ranked(std::vector<Ranked>& out) const;
   // 1 + how many are no worse.
