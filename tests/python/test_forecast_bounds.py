@@ -83,7 +83,10 @@ class Every:
         return set(self.held)
 
 
-def obvious_kept(rules: Sequence[Best | Last | Every], scores: dict[str, Sequence[float]], count: int) -> list[set[int]]:
+Rules = Sequence[Best | Last | Every]
+
+
+def obvious_kept(rules: Rules, scores: dict[str, Sequence[float]], count: int) -> list[set[int]]:
     """What is kept after each of ``count`` saves, one an epoch."""
     after: list[set[int]] = []
     for item in range(count):
@@ -147,7 +150,7 @@ def check_exact(played: Forecast, kept: Sequence[set[int]]) -> None:
         before = after
 
 
-def spec_of(rules: Sequence[Best | Last | Every], count: int, **more: Any) -> RunSpec:
+def spec_of(rules: Rules, count: int, **more: Any) -> RunSpec:
     keep: list[Any] = []
     top: dict[str, Any] = {"save_top_k": 0}
     for rule in rules:
@@ -162,7 +165,7 @@ def spec_of(rules: Sequence[Best | Last | Every], count: int, **more: Any) -> Ru
     return RunSpec(max_epochs=count, steps_per_epoch=3, checkpoint_bytes=10, keep=keep, **{**top, **more})
 
 
-def fresh(rules: Sequence[Best | Last | Every]) -> list[Best | Last | Every]:
+def fresh(rules: Rules) -> list[Best | Last | Every]:
     return [
         Best(rule.k, rule.metric) if isinstance(rule, Best) else Last(rule.n) if isinstance(rule, Last)
         else Every(rule.epochs)
@@ -178,7 +181,7 @@ PAIRS = [
 ]
 
 
-def series_of(rules: Sequence[Best | Last | Every], count: int) -> Iterator[dict[str, Sequence[float]]]:
+def series_of(rules: Rules, count: int) -> Iterator[dict[str, Sequence[float]]]:
     best = [rule for rule in rules if isinstance(rule, Best)]
     choices = [distinct_orders(count, rule.k) if len(best) > 1 else orders(count) for rule in best]
     for chosen in itertools.product(*choices):
@@ -213,7 +216,7 @@ def test_one_top_k_is_exact_and_its_bounds_are_tight(k: int) -> None:
                 allowed = getattr(bounds.timeline[index], name)
                 assert (allowed.least, allowed.most) == (min(seen), max(seen)), (name, index)
         # What independent scores lead to is the mean over all strict orders.
-        strict = [forecast(spec, order).written_bytes.most for order in itertools.permutations(map(float, range(count)))]
+        strict = [forecast(spec, order).written_bytes.most for order in itertools.permutations(range(count))]
         assert bounds.written_bytes.expected == pytest.approx(sum(strict) / len(strict), rel=1e-12)
 
 
