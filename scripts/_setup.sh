@@ -81,8 +81,9 @@ system_packages() {
     fi
   fi
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
-  "${apt[@]}" update </dev/null &&
-    "${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null ||
+  # One source that does not answer need not be the one that has the packages.
+  "${apt[@]}" update </dev/null || echo "apt-get update had errors; going on with what it has."
+  "${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null ||
     fail "apt-get could not install: ${missing[*]}"
 }
 
