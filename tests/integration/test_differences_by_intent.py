@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ def test_resuming_from_the_first_file_goes_on_with_one_last(labs: tuple[Lab, Lab
 
 def test_last_is_another_name_of_the_newest_save(labs: tuple[Lab, Lab]) -> None:
     shared = []
-    for lab in labs:
-        callback = _fit(lab, epochs=2, **TOP_2)
+    for lab, more in zip(labs, ({}, {"last_as": "link"})):
+        callback = _fit(lab, epochs=2, **more, **TOP_2)
         newest = list(callback.best_k_models)[-1]
         shared.append(os.path.samefile(callback.last_model_path, newest))
     assert shared == [False, True]
@@ -105,18 +106,38 @@ def test_fast_dev_run_writes_nothing(labs: tuple[Lab, Lab]) -> None:
     assert left == [theirs, []]
 
 
+@pytest.fixture
+def staged_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``$TMPDIR`` is on another filesystem than the checkpoints."""
+    other = Path("/dev/shm")
+    if not other.is_dir() or os.stat(other).st_dev == os.stat(tempfile.gettempdir()).st_dev:
+        pytest.skip("no second filesystem to stage on")
+    monkeypatch.setattr(tempfile, "tempdir", str(other))
+
+
+@pytest.mark.usefixtures("staged_elsewhere")
 def test_nothing_is_written_through_a_last_symlink(labs: tuple[Lab, Lab]) -> None:
-    """A run with ``save_last="link"`` goes on with ``save_last=True``: the target of the link is untouched."""
-    lab = labs[1]
-    callback = _fit(lab, epochs=2, **{**TOP_2, "save_last": "link"})
-    last = lab.directory / "last.ckpt"
-    target = Path(os.path.realpath(last))
-    before = target.read_bytes()
-    start = shutil.copy(target, lab.folder / "start.ckpt")
-    _fit(lab, epochs=3, start=str(start), **{**TOP_2, "save_top_k": 3})
-    assert not last.is_symlink()
-    assert target.read_bytes() == before
-    assert callback.last_model_path == str(last)
+    """A run with ``save_last="link"`` goes on with ``save_last=True`` from a copy, so that the link is not its own."""
+    holds = []
+    for lab in labs:
+        callback = _fit(lab, epochs=2, **{**TOP_2, "save_last": "link"})
+        target = Path(os.path.realpath(callback.last_model_path))
+        start = shutil.copy(target, lab.folder / "start.ckpt")
+        _fit(lab, epochs=3, start=str(start), **{**TOP_2, "save_top_k": 3})
+        holds.append((target.name, load(target)["global_step"], os.path.islink(callback.last_model_path)))
+    # Lightning's move copies through the link: a file named after step 2 holds step 3.
+    assert holds == [("epoch=1-step=2.ckpt", 3, True), ("epoch=1-step=2.ckpt", 2, False)]
+
+
+@pytest.mark.usefixtures("staged_elsewhere")
+@pytest.mark.parametrize(("last_as", "step"), [("link", 3), ("copy", 2)])
+def test_going_back_to_lightnings_class(last_as: str, step: int, labs: tuple[Lab, Lab]) -> None:
+    """The danger that the page warns of: Lightning's move copies into the blocks that ``last`` shares."""
+    theirs, ours = labs
+    best = _fit(ours, epochs=2, last_as=last_as, **TOP_2).best_model_path
+    back = Lab(theirs.package, theirs.classes, ours.folder)
+    _fit(back, epochs=3, start=str(ours.directory / "last.ckpt"), **{**TOP_2, "save_top_k": 3})
+    assert load(best)["global_step"] == step
 
 
 def test_after_a_name_was_used_again_kth_names_no_removed_file(labs: tuple[Lab, Lab]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _harness import PACKAGES, Lab, assert_alike, package
+from _harness import PACKAGES, Lab, assert_alike, load, package
 
 SCORES = (3.0, 1.0, 4.0, 1.5, 0.5, 9.0, 2.0, 6.0, 0.25, 5.0, 3.5, 8.0)
 TOP_2 = {"monitor": "val_loss", "save_top_k": 2, "save_last": True}
@@ -248,7 +248,9 @@ def test_an_asynchronous_checkpoint_io(tmp_path: Path) -> None:
         lab.fit(lab.trainer(callback, plugins=[plugin]), lab.model(scores=SCORES))
         lab.note_callback(callback)
         lab.note_files()
-        lab.note_contents()
+        # Older versions hand over tensors that training goes on changing: only what is copied is compared.
+        for path in sorted(lab.directory.iterdir()):
+            lab.note(path.name, load(path)["global_step"])
 
     assert_alike(scenario, tmp_path)
 
