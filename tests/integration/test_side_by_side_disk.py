@@ -11,40 +11,11 @@ import pytest
 import torch
 from _harness import Lab, Package, package
 from reference.disk_watch import DiskWatch
+from reference.watched_store import watched_stores
 
 IMPROVING = (9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0)
 BALLAST_BYTES = 2_000_000
 SAVES = 6
-
-
-class WatchedStore:
-    """The store of a directory, looked at before and after each of its calls.
-
-    Its system calls are made outside of Python, so audit events do not show them; every change on disk happens inside
-    one of these calls, and the staged file is complete before the one that publishes it.
-    """
-
-    def __init__(self, store: Any, watch: DiskWatch) -> None:
-        self._store = store
-        self._watch = watch
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._store, name)
-        if not callable(value):
-            return value
-
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            self._watch.measure()
-            result = value(*args, **kwargs)
-            if name == "publish":
-                self._watch.written += result
-            elif name == "trash":
-                # Saves are minutes apart in a real run: the reaper has long been there before the next one.
-                self._store.drain()
-            self._watch.measure()
-            return result
-
-        return watched
 
 
 def _measured_fit(which: Package, cls: type, folder: Path, **arguments: Any) -> tuple[DiskWatch, Any]:
@@ -58,16 +29,9 @@ def _measured_fit(which: Package, cls: type, folder: Path, **arguments: Any) -> 
     if cls is which.ours:
         arguments["last_as"] = "link"  # a reflink shares blocks too, but only a hard link can be told by its inode
     callback = lab.callback(**arguments)
-    with watch, mock.patch.object(tempfile, "tempdir", str(staging)), _watched_stores(watch):
+    with watch, mock.patch.object(tempfile, "tempdir", str(staging)), watched_stores(watch):
         lab.fit(lab.trainer(callback, max_epochs=SAVES, limit_train_batches=1), model)
     return watch, callback
-
-
-def _watched_stores(watch: DiskWatch) -> Any:
-    from checkroom import _core
-
-    make = _core.Store
-    return mock.patch.object(_core, "Store", lambda *args, **kwargs: WatchedStore(make(*args, **kwargs), watch))
 
 
 @pytest.fixture

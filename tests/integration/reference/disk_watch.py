@@ -65,6 +65,7 @@ class DiskWatch:
     destination: Path
     staging: Path
     written: int = 0
+    publishes: int = 0
     peak_destination: Usage = field(default_factory=Usage)
     peak_total: Usage = field(default_factory=Usage)
     _inside: bool = False
