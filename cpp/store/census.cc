@@ -42,8 +42,8 @@ class Counter {
  public:
   explicit Counter(disk::FileSystem& filesystem) : filesystem_(filesystem) {}
 
-  // Blocks that are reserved beyond a file's end count from now on.
-  void count_reserved() { reserved_ = true; }
+  // Do blocks that are reserved beyond a file's end count as well?
+  void count_reserved(bool yes) { reserved_ = yes; }
 
   Bytes count(const std::string& path, const disk::FileStatus& status) {
     if (status.type == disk::FileType::kDirectory) return count_below(path);
@@ -53,7 +53,6 @@ class Counter {
     return Bytes(std::max<std::int64_t>(0, bytes - shared_before(path, status)));
   }
 
- private:
   Bytes count_below(const std::string& path) {
     const disk::Result<std::vector<std::string>> names = filesystem_.list(path);
     if (!names.ok()) {
@@ -72,6 +71,7 @@ class Counter {
     return sum;
   }
 
+ private:
   std::int64_t shared_before(const std::string& path, const disk::FileStatus& status) {
     if (!sharing_ || status.allocated == 0) return 0;
     const disk::Result<int> opened = filesystem_.open_read(path);
@@ -128,9 +128,9 @@ Census take_census(disk::FileSystem& filesystem, const Layout& layout,
     census.entries.push_back({std::move(name), status.value, bytes});
   }
   if (housed) {
-    counter.count_reserved();
-    const disk::Result<disk::FileStatus> status = filesystem.status(layout.house());
-    if (status.ok()) census.used += counter.count(layout.house(), status.value);
+    census.used += counter.count_below(layout.trash());
+    counter.count_reserved(true);
+    census.used += counter.count_below(layout.staging());
   }
   return census;
 }

@@ -18,7 +18,7 @@ namespace {
 using testing::FaultyFileSystem;
 using testing::TempDirectory;
 
-constexpr std::size_t kBytes = 20'000;
+constexpr std::size_t kBytes = 4'000;
 constexpr int kTooMany = 2000;  // a save makes far fewer calls
 
 plan::Item item(const std::string& name, double score) {
@@ -148,7 +148,7 @@ class World {
     for (const Removal& removal : removals) store.trash(removal.name);
   }
 
-  TempDirectory directory_;
+  TempDirectory directory_{testing::fast_base()};
   LastAs last_as_;
   bool acknowledged_ = false;
   std::string error_;
