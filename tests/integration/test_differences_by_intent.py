@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from _harness import OUR_KEY, Lab, Package, load, package
+from reference import LIGHTNING_VERSION
 
 SCORES = (3.0, 1.0, 4.0, 1.5, 0.5, 9.0, 2.0, 6.0, 0.25, 5.0, 3.5, 8.0)
 TOP_2: dict[str, Any] = {"monitor": "val_loss", "save_top_k": 2, "save_last": True}
@@ -138,6 +139,15 @@ def test_going_back_to_lightnings_class(last_as: str, step: int, labs: tuple[Lab
     back = Lab(theirs.package, theirs.classes, ours.folder)
     _fit(back, epochs=3, start=str(ours.directory / "last.ckpt"), **{**TOP_2, "save_top_k": 3})
     assert load(best)["global_step"] == step
+
+
+def test_last_never_becomes_a_link_to_itself(labs: tuple[Lab, Lab]) -> None:
+    loads = []
+    for lab in labs:
+        callback = _fit(lab, epochs=2, **{**TOP_2, "save_last": "link", "every_n_epochs": 3})
+        loads.append(os.path.exists(callback.last_model_path))  # False for a link to itself
+    # Before 2.6 Lightning made `last` of an epoch without a save, and the next epoch's link named its own place.
+    assert loads == [tuple(map(int, LIGHTNING_VERSION.split(".")[:2])) >= (2, 6), True]
 
 
 def test_after_a_name_was_used_again_kth_names_no_removed_file(labs: tuple[Lab, Lab]) -> None:

@@ -201,7 +201,8 @@ def _validation_batches(run: Run) -> Any:
 def _event(callback: ModelCheckpoint, trainer: StubTrainer, watch: DiskWatch) -> Event:
     watch.measure()
     destination = watch.destination
-    names = os.listdir(destination)
+    # A link may lead nowhere, or to itself: then there is no file.
+    names = [name for name in os.listdir(destination) if (destination / name).exists()]
     kept = sorted(trainer.saved[name] for name in names if not _is_last(name))
     last = [trainer.saved[os.path.basename(os.path.realpath(destination / name))] for name in names if _is_last(name)]
     assert len(last) <= 1, names
