@@ -66,6 +66,13 @@ void publish_all(const RetentionPolicy& policy, const std::vector<double>& value
   }
 }
 
+RetentionPolicy top(std::int64_t k) {
+  RetentionPolicy policy;
+  policy.top_k.k = k;
+  policy.top_k.monitor = "val_loss";
+  return policy;
+}
+
 }  // namespace
 
 int main() {
@@ -73,19 +80,18 @@ int main() {
   for (const char* order : {"random", "improving", "worsening"}) {
     const std::vector<double> values = scores(order, kSaves);
     for (const std::int64_t k : {3, 1000, 500'000, -1}) {
-      const RetentionPolicy policy{{k, "val_loss", Mode::kMin}, {}, {}, {}};
+      const RetentionPolicy policy = top(k);
       std::printf("1,000,000 saves, %-9s k=%-7lld %8.1f ms\n", order, static_cast<long long>(k),
                   milliseconds([&] { publish_all(policy, values); }));
     }
-    const RetentionPolicy all_rules{
-        {5, "val_loss", Mode::kMin},
-        {KeepLast{2}, KeepEvery{1000, {}, {}}, KeepBest{3, "accuracy", Mode::kMax}},
-        {},
-        Bytes(20'000)};
+    RetentionPolicy all_rules = top(5);
+    all_rules.keep = {KeepLast{2}, KeepEvery{1000, {}, {}}, KeepBest{3, "accuracy", Mode::kMax}};
+    all_rules.budget = Bytes(20'000);
     std::printf("1,000,000 saves, %-9s all rules %8.1f ms\n", order,
                 milliseconds([&] { publish_all(all_rules, values); }));
-    const RetentionPolicy tight{
-        {10, "val_loss", Mode::kMin}, {KeepBest{10, "accuracy", Mode::kMax}}, {}, Bytes(8'000)};
+    RetentionPolicy tight = top(10);
+    tight.keep = {KeepBest{10, "accuracy", Mode::kMax}};
+    tight.budget = Bytes(8'000);
     std::printf("1,000,000 saves, %-9s two metrics, budget of 8 %8.1f ms\n", order,
                 milliseconds([&] { publish_all(tight, values); }));
   }
@@ -93,13 +99,16 @@ int main() {
   std::vector<Item> inventory;
   const std::vector<double> values = scores("random", 100'000);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    Item item{"epoch=" + std::to_string(i) + "-val_loss=0.123.ckpt", Bytes(1000), Bytes(1000)};
+    Item item;
+    item.name = "epoch=" + std::to_string(i) + "-val_loss=0.123.ckpt";
+    item.bytes = item.own_bytes = Bytes(1000);
     item.epoch = static_cast<std::int64_t>(i);
     item.scores = {{"val_loss", values[i]}};
     inventory.push_back(item);
   }
   for (const std::int64_t k : {3, 1000, 50'000, -1}) {
-    const RetentionPolicy policy{{k, "val_loss", Mode::kMin}, {KeepLast{5}}, {}, {}};
+    RetentionPolicy policy = top(k);
+    policy.keep = {KeepLast{5}};
     std::printf("plan over 100,000 items, k=%-6lld %8.1f ms\n", static_cast<long long>(k),
                 milliseconds([&] { plan(inventory, policy); }));
   }
