@@ -103,8 +103,9 @@ virtual_environment() {
   fi
   want=$("$venv/bin/python" -V; cat "$root/constraints.txt")
   if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
-    # torch first and alone: nothing that comes after it may then choose another build of it.
-    install torch && install scikit-build-core pybind11 cmake ninja || return 1
+    # The distribution's pip may be too old to hand settings to a build.
+    # torch alone: nothing that comes after it may then choose another build of it.
+    install --upgrade pip && install torch && install scikit-build-core pybind11 cmake ninja || return 1
     printf '%s\n' "$want" >"$stamp"
   fi
   echo "$("$venv/bin/python" -V) in $venv"
