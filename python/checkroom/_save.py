@@ -1,15 +1,15 @@
-"""``torch.save`` that leaves either the whole new file or the old one."""
+"""``checkroom.save``: what ``torch.save`` does, staged, durable, and only when it is complete."""
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from checkroom._core import RetentionPolicy, Store
-from checkroom._pickling import save_into
+from checkroom._core import RetentionPolicy
+from checkroom._guard import Guard
+from checkroom._options import GuardOptions
 
 __all__ = ["SaveReceipt", "save"]
 
@@ -19,64 +19,50 @@ class SaveReceipt:
     """What a save did.
 
     Args:
-        path: The file, absolute.
+        path: The file.
         bytes: Its size.
-        seconds: What it took, from the first look at the object to the acknowledged file.
+        seconds: How long it took.
         durable: Does it survive a power cut?
-        reserved: Were its blocks reserved before the first byte? ``False`` where the filesystem cannot.
     """
 
     path: str
     bytes: int
     seconds: float
     durable: bool
-    reserved: bool
 
 
 def save(obj: Any, path: str | os.PathLike[str], *, durable: bool = True) -> SaveReceipt:
-    """Saves an object as ``torch.save`` does, byte for byte, but atomically and durably.
+    """Writes an object as ``torch.save`` would, but never leaves half a file under its final name.
 
-    The file is written under another name with its blocks reserved first, and takes its own name when it is complete.
-    Until then a file that has this name stays as it is, also when the disk is full or the process dies.
+    The exact size is known from the pickling pass before the first byte, so a full disk is noticed before anything is
+    written. The file is staged beside its target, fsynced and renamed; what had the name before stays until then.
 
     Args:
-        obj: What ``torch.save`` would take.
-        path: Where; the folder must exist. A symbolic link of this name is replaced, not followed.
-        durable: Acknowledge only what survives a power cut (fsync). ``False`` is faster and survives a killed process.
+        obj: What ``torch.save`` takes.
+        path: The final name; its directory is made where it is missing.
+        durable: ``False``: no fsync.
 
     Returns:
-        What was written.
+        The path, the bytes and the seconds.
 
     Raises:
-        DiskFullError: There is no room; nothing of the new file stays.
-        OSError: The disk failed, or there is no such folder; nothing of the new file stays.
-        Exception: What ``torch.save`` itself raises, such as ``pickle.PicklingError``.
+        DiskFullError: There is no room; nothing of the file stays.
+        OSError: The disk failed; nothing of the file stays.
 
     Example:
-        >>> import tempfile, torch
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     receipt = save({"w": torch.zeros(1000)}, f"{folder}/weights.pt")
-        ...     loaded = torch.load(receipt.path)
-        >>> receipt.durable, loaded["w"].shape
-        (True, torch.Size([1000]))
+        >>> import os, tempfile, torch
+        >>> from checkroom import save
+        >>> path = os.path.join(tempfile.mkdtemp(), "w.pt")
+        >>> save({"w": torch.zeros(3)}, path).bytes == os.path.getsize(path)
+        True
     """
-    start = time.monotonic()
+    started = time.monotonic()
     target = os.path.abspath(os.fspath(path))
-    if os.path.isdir(target) and not os.path.islink(target):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
     directory, name = os.path.split(target)
-    if not os.path.isdir(directory):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), directory)
-    store = Store(directory, RetentionPolicy(save_top_k=-1), durable=durable)
+    os.makedirs(directory, exist_ok=True)
+    guard = Guard(directory, RetentionPolicy(save_top_k=-1), GuardOptions(min_free=0, durable=durable))
     try:
-        staged = store.stage(name)
-        try:
-            save_into(obj, staged, on_size=staged.reserve)
-            reserved = staged.reserved
-            size = store.publish(staged, name)
-        except BaseException:
-            staged.abandon()
-            raise
+        size = guard.save(name, obj)
     finally:
-        store.close()
-    return SaveReceipt(target, size, time.monotonic() - start, durable, reserved)
+        guard.close()
+    return SaveReceipt(target, size, time.monotonic() - started, durable)

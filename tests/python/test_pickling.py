@@ -15,7 +15,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from checkroom import _pickling, _torch_zip  # noqa: E402
+from checkroom import _pickling  # noqa: E402
 from checkroom._errors import DiskFullError  # noqa: E402
 
 
@@ -122,7 +122,7 @@ def test_an_alignment_that_no_zip_can_express_is_refused_before_the_first_byte()
 def test_sizing_reads_no_tensor_data():
     huge = torch.empty(1 << 36, dtype=torch.uint8, device="meta")
     ghosts = _pickling.Ghosts()
-    assert _pickling.measure({"a": ghosts.add(huge, "cpu")}, ghosts).total > 1 << 36
+    assert _pickling.exact_size({"a": ghosts.add(huge, "cpu")}, ghosts=ghosts) > 1 << 36
 
 
 @pytest.mark.parametrize("size", [2**32 - 65, 2**32 - 2, 2**32 - 1, 2**32, 2**33 + 5])
@@ -149,24 +149,24 @@ def test_ghosts_weigh_what_real_tensors_weigh():
     real["transposed"] = torch.ones(3, 4).t()
     ghosts = _pickling.Ghosts()
     imagined = {name: ghost_of(tensor, ghosts) for name, tensor in real.items()}
-    assert _pickling.measure(imagined, ghosts).total == len(plain(real))
+    assert _pickling.exact_size(imagined, ghosts=ghosts) == len(plain(real))
     parameter = torch.nn.Parameter(ghosts.add(torch.empty(5, device="meta"), "cpu"))
-    assert _pickling.measure([parameter], ghosts).total == len(plain([torch.nn.Parameter(torch.empty(5))]))
+    assert _pickling.exact_size([parameter], ghosts=ghosts) == len(plain([torch.nn.Parameter(torch.empty(5))]))
 
 
 def test_a_ghost_on_an_accelerator_names_its_device_in_each_storage():
     def size(device):
         ghosts = _pickling.Ghosts()
         tensors = [ghosts.add(torch.empty(1, device="meta"), device) for _ in range(100)]
-        return _pickling.measure(tensors, ghosts).total
+        return _pickling.exact_size(tensors, ghosts=ghosts)
 
     # 'cpu' is one string for all; 'cuda:0' comes with its length and its memo entry, 14 bytes for each storage.
     assert 1300 <= size("cuda:0") - size("cpu") <= 1500
 
 
-def test_measuring_counts_a_tied_storage_once():
-    assert list(_pickling.measure(tied()).storages.values()) == [48]
-    assert sum(_pickling.measure([torch.zeros(1000)[:3], torch.ones(2)]).storages.values()) == 4008
+def test_storage_sizes_count_a_tied_storage_once():
+    assert list(_pickling.storage_sizes(tied()).values()) == [48]
+    assert sum(_pickling.storage_sizes([torch.zeros(1000)[:3], torch.ones(2)]).values()) == 4008
 
 
 # ---------------------------------------------------------------- errors
@@ -285,7 +285,7 @@ def forgetful():
     """Feature detection starts anew, before and after."""
 
     def forget():
-        for detection in (_torch_zip.dialect, _pickling.can_measure, _pickling._can_spy):
+        for detection in (_pickling._dialect, _pickling._can_dry_run, _pickling._can_spy):
             detection.cache_clear()
 
     forget()

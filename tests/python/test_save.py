@@ -1,133 +1,67 @@
-"""checkroom.save: the bytes of torch.save, or nothing."""
+"""``checkroom.save`` beside ``torch.save``."""
 
 from __future__ import annotations
 
-import errno
 import io
 import os
-import pickle
 import stat
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
 import checkroom  # noqa: E402
-from checkroom import _save  # noqa: E402
 
 
-def weights():
-    return {"w": torch.arange(5000.0), "b": torch.ones(3, dtype=torch.bfloat16), "epoch": 3}
-
-
-def plain(obj):
+def as_torch_writes(obj: Any) -> bytes:
     file = io.BytesIO()
     torch.save(obj, file)
     return file.getvalue()
 
 
-def visible(folder):
-    return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+def test_the_bytes_are_those_of_torch_save(tmp_path: Path) -> None:
+    shared = torch.arange(1000.0)
+    obj = {"a": shared, "b": shared[10:20], "c": torch.nn.Linear(3, 2).state_dict(), "n": 5}
+    path = tmp_path / "deep" / "x.ckpt"
+    receipt = checkroom.save(obj, path)
+    assert path.read_bytes() == as_torch_writes(obj)
+    assert receipt.bytes == path.stat().st_size and receipt.path == str(path) and receipt.durable
+    assert os.listdir(path.parent) == ["x.ckpt"]
 
 
-def staged_files(folder):
-    found = []
-    for root, _, names in os.walk(folder / ".checkroom"):
-        found += [name for name in names if os.path.getsize(os.path.join(root, name)) > 1000]
-    return found
-
-
-def test_the_file_is_that_of_torch_save(tmp_path):
-    path = tmp_path / "a.ckpt"
-    receipt = checkroom.save(weights(), path)
-    assert path.read_bytes() == plain(weights())
-    assert (receipt.path, receipt.bytes, receipt.durable) == (str(path), path.stat().st_size, True)
-    assert receipt.seconds > 0
-    assert torch.equal(torch.load(path)["w"], torch.arange(5000.0))
-    assert visible(tmp_path) == ["a.ckpt"]
-
-
-def test_the_umask_decides_the_mode(tmp_path):
-    before = os.umask(0o027)
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_the_mode_is_what_the_umask_says(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
     try:
-        checkroom.save(weights(), tmp_path / "a.ckpt")
+        checkroom.save({}, tmp_path / "x.ckpt")
     finally:
         os.umask(before)
-    assert stat.S_IMODE(os.stat(tmp_path / "a.ckpt").st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "x.ckpt").stat().st_mode) == 0o666 & ~mask
 
 
-def test_an_existing_file_is_replaced_whole(tmp_path, monkeypatch):
-    path = tmp_path / "a.ckpt"
-    path.write_bytes(b"old")
-    os.link(path, tmp_path / "twin")
-    checkroom.save(weights(), str(path), durable=False)
-    assert path.read_bytes() == plain(weights())
-    assert (tmp_path / "twin").read_bytes() == b"old"
-    monkeypatch.chdir(tmp_path)
-    assert checkroom.save({}, "a.ckpt").path == str(path)
+@pytest.mark.parametrize("durable", [True, False])
+def test_an_existing_file_is_replaced_as_a_whole(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "x.ckpt"
+    checkroom.save({"n": 1}, path, durable=durable)
+    other_name = tmp_path / "y.ckpt"
+    os.link(path, other_name)
+    checkroom.save({"n": 2}, path, durable=durable)
+    assert torch.load(path)["n"] == 2
+    assert torch.load(other_name)["n"] == 1  # another name of the old file never notices
 
 
-def test_a_link_is_replaced_not_followed(tmp_path):
-    (tmp_path / "best.ckpt").write_bytes(b"best")
-    (tmp_path / "last.ckpt").symlink_to("best.ckpt")
-    checkroom.save(weights(), tmp_path / "last.ckpt")
-    assert (tmp_path / "best.ckpt").read_bytes() == b"best"
-    assert not (tmp_path / "last.ckpt").is_symlink()
+def test_what_cannot_be_pickled_leaves_the_former_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    checkroom.save({"n": 1}, path)
+    with pytest.raises(Exception, match="pickle"):
+        checkroom.save({"n": lambda: None}, path)
+    assert torch.load(path)["n"] == 1
+    assert os.listdir(tmp_path) == ["x.ckpt"]
 
 
-@pytest.mark.parametrize("obj", [{"w": torch.ones(3000), "f": lambda: None}, {"f": lambda: None}])
-def test_what_cannot_be_pickled_leaves_the_old_file(tmp_path, obj):
-    path = tmp_path / "a.ckpt"
-    path.write_bytes(b"old")
-    with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
-        checkroom.save(obj, path)
-    assert path.read_bytes() == b"old"
-    assert staged_files(tmp_path) == []
-
-
-def test_a_disk_that_fails_in_the_middle_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "a.ckpt"
-    path.write_bytes(b"old")
-    original = _save.save_into
-
-    class Failing:
-        def __init__(self, staged):
-            self.staged, self.calls = staged, 0
-
-        def write(self, data):
-            self.calls += 1
-            if self.calls > 3:
-                raise OSError(errno.EIO, "the disk is gone", str(path))
-            return self.staged.write(data)
-
-        def flush(self):
-            self.staged.flush()
-
-    monkeypatch.setattr(_save, "save_into", lambda obj, staged, on_size: original(obj, Failing(staged), on_size=on_size))
-    with pytest.raises(OSError, match="the disk is gone") as caught:
-        checkroom.save(weights(), path)
-    assert caught.value.errno == errno.EIO
-    assert path.read_bytes() == b"old"
-    assert staged_files(tmp_path) == []
-
-
-def test_no_room_is_known_before_the_first_byte(tmp_path):
-    space = os.statvfs(tmp_path)
-    try:
-        # Address space alone: no page of it is touched, because the save ends before it reads one.
-        tensor = torch.empty(space.f_bavail * space.f_frsize + (1 << 30), dtype=torch.uint8)
-    except RuntimeError:
-        pytest.skip("the disk is larger than the address space")
-    with pytest.raises(checkroom.DiskFullError) as caught:
-        checkroom.save({"w": tensor}, tmp_path / "a.ckpt")
-    assert caught.value.errno == errno.ENOSPC
-    assert visible(tmp_path) == []
-    assert staged_files(tmp_path) == []
-
-
-def test_wrong_paths(tmp_path):
-    with pytest.raises(IsADirectoryError):
-        checkroom.save({}, tmp_path)
-    with pytest.raises(FileNotFoundError):
-        checkroom.save({}, tmp_path / "missing" / "a.ckpt")
-    assert not (tmp_path / "missing").exists()
+def test_a_directory_in_the_way_is_an_oserror(tmp_path: Path) -> None:
+    (tmp_path / "x.ckpt").write_bytes(b"")
+    with pytest.raises(OSError):
+        checkroom.save({}, tmp_path / "x.ckpt" / "y.ckpt")

@@ -1,30 +1,25 @@
-"""The checkpoint that a trainer is going to write, before its first batch."""
+"""The checkpoint that a trainer is going to write, before its first batch.
+
+Lightning's own ``dump_checkpoint`` builds the dict; optimizer states that do not exist yet are predicted, counters are
+those of the save that is asked for, and the user's ``on_save_checkpoint`` hooks are not run. The run is not changed.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from unittest import mock
 
-from checkroom._pickling import Ghosts, can_measure, measure
-from checkroom.sizing._checkpoint_state import planned_state
-from checkroom.sizing._closed_form import OPTIMIZERS
-from checkroom.sizing._moment import Moment
-from checkroom.sizing._optimizers import Prediction, predict_state
+from checkroom._pickling import Ghosts, exact_size, storage_sizes
+from checkroom.sizing._counters import set_counters
+from checkroom.sizing._optimizers import predicted_state_dict
 from checkroom.sizing._types import Bound, CheckpointSize
 
 __all__ = ["predict_checkpoint"]
 
-# Strategies whose dump is a collective, or whose parameters are shards: those are never asked for a dump.
-_SHARDED = ("FSDPStrategy", "ModelParallelStrategy", "DeepSpeedStrategy", "XLAFSDPStrategy")
-# Lightning's callbacks that change during the run what is saved.
-_GROWING = {
-    "BaseFinetuning": "parameters that it will unfreeze have no states yet",
-    "StochasticWeightAveraging": "its averaged weights come later",
-    "ModelPruning": "what it makes permanent at the save is not known",
-}
+_LIGHTNING = ("lightning.", "pytorch_lightning.", "lightning_fabric.")
 
 
 def predict_checkpoint(
@@ -33,259 +28,147 @@ def predict_checkpoint(
     weights_only: bool = False,
     epoch: int | None = None,
     step: int | None = None,
-    callback_states: Mapping[str, Mapping[str, Any]] | None = None,
+    callback_states: Mapping[str, Any] | None = None,
 ) -> CheckpointSize:
-    """Predicts the size of a checkpoint that a trainer will write, with the optimizers' states that do not exist yet.
-
-    To be called in ``on_train_start`` or later. The trainer dumps its checkpoint as it is; states of optimizers that
-    have not stepped are predicted without memory, counters are those of the given moment, and the user's own
-    ``on_save_checkpoint`` hooks are not run. Nothing of the run changes, random numbers included. With one device and
-    an optimizer of ``torch.optim`` the result is exact, provided that every trainable parameter gets a gradient and
-    that no state grows with time; where it is not, ``bound`` and ``notes`` say so.
+    """What each ``.ckpt`` of a trainer will weigh once optimizer states exist. Call it from ``on_train_start`` on.
 
     Args:
-        trainer: A trainer of either Lightning package.
-        weights_only: As in ``trainer.save_checkpoint``.
-        epoch: The epoch (from 0) in which the checkpoint is written; the one that is about to run by default.
-        step: ``trainer.global_step`` at that time; the end of the epoch by default.
-        callback_states: By ``state_key``, what a callback's ``state_dict`` will say then, where the caller knows it.
+        trainer: A ``Trainer`` of either package, set up for fitting.
+        weights_only: Is it saved with ``save_weights_only``?
+        epoch: ``current_epoch`` at the save; ``None``: the current one.
+        step: ``global_step`` at the save; ``None``: at the end of that epoch.
+        callback_states: States to assume for callbacks, by ``state_key``, in place of their own.
 
     Returns:
-        The size in bytes.
+        The size in bytes and its shares; where it cannot be exact, a bound that says that it is one, and why.
 
     Raises:
-        ValueError: The trainer has no model yet.
+        Exception: What building or pickling the checkpoint raises.
 
     Example:
-        >>> import torch
-        >>> from lightning.pytorch import Callback, Trainer
+        >>> import lightning.pytorch as pl, torch
         >>> from lightning.pytorch.demos.boring_classes import BoringModel
-        >>> class Preflight(Callback):
-        ...     def on_train_start(self, trainer, pl_module):
-        ...         print(predict_checkpoint(trainer).weights)
-        >>> trainer = Trainer(
-        ...     max_epochs=1, limit_train_batches=1, limit_val_batches=0, callbacks=[Preflight()], logger=False,
-        ...     enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
+        >>> from checkroom import sizing
+        >>> class Show(pl.Callback):
+        ...     def on_train_start(self, trainer, module):
+        ...         print(sizing.predict_checkpoint(trainer).exact)
+        >>> trainer = pl.Trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0, callbacks=[Show()],
+        ...                      logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        ...                      enable_model_summary=False, accelerator="cpu")
         >>> trainer.fit(BoringModel())
-        264
+        True
     """
-    if trainer.lightning_module is None:
-        raise ValueError("the trainer has no model yet: ask in on_train_start, or later")
-    strategy_names = {kind.__name__ for kind in type(trainer.strategy).__mro__}
-    sharded = strategy_names.intersection(_SHARDED)
-    if sharded:
-        return _from_elements(trainer, weights_only, f"{sorted(sharded)[0]} shards its states")
-    if not can_measure():
-        return _from_elements(trainer, weights_only, "the installed PyTorch pickles in a way that is not known")
-    ghosts, findings = Ghosts(), _Findings()
-    moment = Moment.of(trainer, epoch, step)
-    if moment.guessed:
-        findings.add("estimate", "the length of an epoch is not known: the counters of the first step are used")
-    states = {key: dict(state) for key, state in (callback_states or {}).items()}
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_same_random_numbers())
-        _quieten(trainer, stack, findings)
-        _plan_callbacks(trainer, stack, states, moment, ghosts)
-        predictions = _plan_optimizers(trainer, stack, moment, ghosts)
-        dump = trainer._checkpoint_connector.dump_checkpoint(weights_only)
-        moment.write_into(dump, trainer)
-        dump = _as_handed_over(trainer, dump, ghosts, findings)
-        measured = measure(dump, ghosts)
-    for prediction in predictions:
-        findings.judge(prediction)
-    findings.judge_callbacks(trainer)
-    weights = _storages(dump.get("state_dict"), measured.storages)
-    optimizer = _storages(dump.get("optimizer_states"), measured.storages) - weights
-    share = {name: sum(measured.storages[key] for key in keys) for name, keys in (("w", weights), ("o", optimizer))}
+    strategy = type(trainer.strategy)
+    if _writes_by_itself(strategy):
+        return _from_element_counts(trainer, weights_only, f"{strategy.__name__} shards or gathers states on its own")
+    ghosts = Ghosts()
+    notes: list[tuple[Bound, str]] = []
+    checkpoint = _dump(trainer, weights_only, callback_states, ghosts, notes)
+    set_counters(checkpoint, trainer, epoch, step)
+    total = exact_size(checkpoint, ghosts=ghosts)
+    weights, optimizer = _shares(checkpoint, ghosts)
+    bounds = {bound for bound, _ in notes}
+    bound: Bound = "exact" if not bounds else bounds.pop() if len(bounds) == 1 else "estimate"
     return CheckpointSize(
-        total=measured.total,
-        weights=share["w"],
-        optimizer=share["o"],
-        other=measured.total - share["w"] - share["o"],
-        exact=findings.bound == "exact",
-        bound=findings.bound,
-        notes=tuple(dict.fromkeys(findings.notes)),
+        total=total,
+        weights=weights,
+        optimizer=optimizer,
+        other=total - weights - optimizer,
+        exact=bound == "exact",
+        bound=bound,
+        notes=tuple(text for _, text in notes),
     )
 
 
-class _Findings:
-    """What keeps the figure from being exact."""
-
-    def __init__(self) -> None:
-        self.bound: Bound = "exact"
-        self.notes: list[str] = []
-
-    def add(self, bound: Bound, note: str) -> None:
-        """One more reason; two bounds that point in opposite directions leave an estimate."""
-        self.notes.append(note)
-        self.bound = bound if self.bound in ("exact", bound) else "estimate"
-
-    def judge(self, prediction: Prediction) -> None:
-        """What the prediction of an optimizer's state rests on."""
-        for note in prediction.notes:
-            self.add("estimate", note)
-        if prediction.failure:
-            self.add("at least", f"{prediction.failure}; its states are not counted")
-        elif prediction.grows:
-            self.add("at most", "LBFGS is counted with its full history")
-        elif prediction.assumed:
-            self.notes.append("every trainable parameter is taken to get a gradient")
-
-    def judge_callbacks(self, trainer: Any) -> None:
-        """Callbacks that are known to add to the checkpoint later."""
-        for callback in trainer.callbacks:
-            for kind in type(callback).__mro__:
-                if kind.__name__ in _GROWING and _is_lightnings(kind):
-                    self.add("at least", f"{type(callback).__name__}: {_GROWING[kind.__name__]}")
-
-
-def _is_lightnings(kind: type) -> bool:
-    return kind.__module__.split(".")[0] in ("lightning", "pytorch_lightning")
-
-
-# ---------------------------------------------------------------- a dump that changes nothing
-
-
-@contextlib.contextmanager
-def _same_random_numbers() -> Iterator[None]:
-    """User code in a ``state_dict`` may draw; the run must not notice."""
-    import torch
-
-    python = random.getstate()
-    numpy = sys.modules.get("numpy")
-    array = None if numpy is None else numpy.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            if numpy is not None:
-                numpy.random.set_state(array)
-
-
-@contextlib.contextmanager
-def _attribute(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """An attribute of this one object for a while; no descriptor and no ``__setattr__`` runs."""
-    own = vars(owner)
-    missing = object()
-    before = own.get(name, missing)
-    own[name] = value
-    try:
-        yield
-    finally:
-        if before is missing:
-            del own[name]
-        else:
-            own[name] = before
-
-
-class _NullProfiler:
-    """The run's profile does not list what was only asked."""
-
-    @contextlib.contextmanager
-    def profile(self, name: str) -> Iterator[None]:
-        yield
-
-
-def _quieten(trainer: Any, stack: contextlib.ExitStack, findings: _Findings) -> None:
-    """The user's ``on_save_checkpoint`` hooks are not run; the profiler hears nothing."""
-    stack.enter_context(_attribute(trainer, "profiler", _NullProfiler()))
-    for owner in (trainer.lightning_module, trainer.datamodule, *trainer.callbacks):
-        definer = next((kind for kind in type(owner).__mro__ if "on_save_checkpoint" in vars(kind)), None)
-        if definer is None or (_is_lightnings(definer) and definer.__name__ != "ModelPruning"):
-            continue
-        stack.enter_context(_attribute(owner, "on_save_checkpoint", lambda *args, **kwargs: None))
-        if not _is_lightnings(definer):
-            name = type(owner).__name__
-            findings.add("at least", f"{name}.on_save_checkpoint was not run: what it adds is not counted")
-
-
-def _plan_callbacks(
-    trainer: Any, stack: contextlib.ExitStack, states: Mapping[str, Any], moment: Moment, ghosts: Ghosts
-) -> None:
-    """Callbacks that keep account of checkpoints say what they will say then."""
-    for callback in trainer.callbacks:
-        state = states.get(callback.state_key)
-        if state is None:
-            state = planned_state(callback, trainer, moment, ghosts)
-        if state is not None:
-            stack.enter_context(_attribute(callback, "state_dict", lambda state=state: state))
-
-
-def _plan_optimizers(
-    trainer: Any, stack: contextlib.ExitStack, moment: Moment, ghosts: Ghosts
-) -> list[Prediction]:
-    """The strategy answers with predicted states; returns what each prediction rests on."""
-    predictions: list[Prediction] = []
+def _dump(
+    trainer: Any,
+    weights_only: bool,
+    callback_states: Mapping[str, Any] | None,
+    ghosts: Ghosts,
+    notes: list[tuple[Bound, str]],
+) -> dict[str, Any]:
+    """Lightning's own checkpoint dict with predicted optimizer states, the user's hooks left out."""
+    connector = trainer._checkpoint_connector
+    call = sys.modules[type(connector).__module__].call
 
     def optimizer_state(optimizer: Any) -> Any:
-        prediction = predict_state(getattr(optimizer, "_optimizer", optimizer), ghosts, moment.step)
-        predictions.append(prediction)
-        return prediction.state_dict
+        inner = getattr(optimizer, "_optimizer", optimizer)
+        name = type(inner).__name__
+        try:
+            state = predicted_state_dict(inner, ghosts)
+        except Exception as error:
+            notes.append(("at least", f"the states of {name} could not be predicted: {error}"))
+            return inner.state_dict()
+        if name == "LBFGS" and not inner.state:
+            notes.append(("at least", "LBFGS keeps a history that grows"))
+        return state
 
-    stack.enter_context(_attribute(trainer.strategy, "optimizer_state", optimizer_state))
-    return predictions
+    original_states = call._call_callbacks_state_dict
 
+    def states(trainer: Any) -> dict[str, Any]:
+        found: dict[str, Any] = original_states(trainer)
+        for key, state in (callback_states or {}).items():
+            found[key] = state
+        return found
 
-def _as_handed_over(trainer: Any, dump: dict[str, Any], ghosts: Ghosts, findings: _Findings) -> Any:
-    """What reaches ``torch.save``: AsyncCheckpointIO clones every tensor first, and with that loses ties."""
-    writer = trainer.strategy.checkpoint_io
-    while writer is not None:
-        kind = next((k for k in type(writer).__mro__ if k.__name__ == "AsyncCheckpointIO"), None)
-        if kind is not None and hasattr(sys.modules[kind.__module__], "apply_to_collection"):
-            dump = _cloned(dump, ghosts)
-        inner = getattr(writer, "_checkpoint_io", None)
-        known = ("TorchCheckpointIO", "XLACheckpointIO", "AsyncCheckpointIO", "CheckroomIO", "CheckroomIOMixin")
-        if inner is None and not any(k.__name__ in known for k in type(writer).__mro__):
-            findings.add("estimate", f"{type(writer).__name__} decides itself what it writes")
-        writer = inner
-    return dump
-
-
-def _cloned(dump: dict[str, Any], ghosts: Ghosts) -> Any:
-    import torch
-    from lightning_utilities.core.apply_func import apply_to_collection
-
-    def clone(tensor: Any) -> Any:
-        device = ghosts.locations.get(tensor.untyped_storage()._cdata, str(tensor.device))
-        return ghosts.add(torch.empty_like(tensor, device="meta", requires_grad=False), device)
-
-    return apply_to_collection(dump, torch.Tensor, clone)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(trainer.strategy, "optimizer_state", optimizer_state))
+        stack.enter_context(mock.patch.object(call, "_call_callbacks_state_dict", states))
+        stack.enter_context(_hooks_left_out(trainer, call, notes))
+        checkpoint: dict[str, Any] = connector.dump_checkpoint(weights_only)
+    return checkpoint
 
 
-def _storages(value: Any, known: Mapping[int, int]) -> set[int]:
-    """The storages of all tensors below a value, by the identity of their data."""
-    import torch
+@contextlib.contextmanager
+def _hooks_left_out(trainer: Any, call: Any, notes: list[tuple[Bound, str]]) -> Iterator[None]:
+    """Inside, on_save_checkpoint hooks of the user do not run; those of Lightning's own callbacks do."""
+    original: Callable[..., Any] = call._call_lightning_module_hook
 
-    found: set[int] = set()
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, torch.Tensor):
-            with contextlib.suppress(Exception):  # sparse and quantised tensors have no storage of this kind
-                found.add(item.untyped_storage()._cdata)
-        elif isinstance(item, Mapping):
-            waiting.extend(item.values())
-        elif isinstance(item, (list, tuple)):
-            waiting.extend(item)
-    return found & known.keys()
+    def module_hook(trainer: Any, hook_name: str, *args: Any, **kwargs: Any) -> Any:
+        return None if hook_name == "on_save_checkpoint" else original(trainer, hook_name, *args, **kwargs)
+
+    def callbacks_hook(trainer: Any, checkpoint: dict[str, Any]) -> None:
+        for callback in trainer.callbacks:
+            if _is_lightnings(callback, "on_save_checkpoint"):
+                callback.on_save_checkpoint(trainer, trainer.lightning_module, checkpoint)
+
+    users = [trainer.lightning_module, *trainer.callbacks]
+    if trainer.datamodule is not None:
+        users.append(trainer.datamodule)
+    for user in users:
+        if not _is_lightnings(user, "on_save_checkpoint"):
+            name = type(user).__name__
+            notes.append(("at least", f"{name}.on_save_checkpoint may add to it: it is not run to find out"))
+    with (
+        mock.patch.object(call, "_call_lightning_module_hook", module_hook),
+        mock.patch.object(call, "_call_callbacks_on_save_checkpoint", callbacks_hook),
+    ):
+        yield
 
 
-# ---------------------------------------------------------------- sharded strategies
+def _is_lightnings(owner: Any, method: str) -> bool:
+    """Does the method come from one of Lightning's packages (or from us), not from the user?"""
+    for cls in type(owner).__mro__:
+        if method in vars(cls):
+            return f"{cls.__module__}.".startswith((*_LIGHTNING, "checkroom."))
+    return True
 
 
-def _from_elements(trainer: Any, weights_only: bool, reason: str) -> CheckpointSize:
-    """Counts elements; asks nothing of a strategy whose dump is a collective."""
+def _writes_by_itself(strategy: type) -> bool:
+    """Does the strategy bypass the CheckpointIO, or make the dump a collective?"""
+    for method in ("save_checkpoint", "optimizer_state", "lightning_module_state_dict"):
+        owner = next(cls for cls in strategy.__mro__ if method in vars(cls))
+        if owner.__name__ not in ("Strategy", "ParallelStrategy", "DDPStrategy"):
+            return True
+    return False
+
+
+def _from_element_counts(trainer: Any, weights_only: bool, why: str) -> CheckpointSize:
+    """Without a dump, which would be a collective there: parameters, buffers, and two states a parameter."""
     module = trainer.lightning_module
-    tensors = [*module.parameters(), *module.buffers()]
-    weights = sum(t.numel() * t.element_size() for t in tensors)
-    optimizer = 0
-    for one in [] if weights_only else trainer.optimizers:
-        states = OPTIMIZERS.get(type(one).__name__.lower(), OPTIMIZERS["adamw"])
-        trained = [p for group in one.param_groups for p in group["params"] if p.requires_grad]
-        optimizer += sum(p.numel() * p.element_size() for p in trained) * states.full
-    factor = trainer.world_size if any(type(t).__name__ == "FlatParameter" for t in tensors) else 1
-    weights, optimizer = weights * factor, optimizer * factor
+    weights = sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))
+    trainable = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
+    optimizer = 0 if weights_only else 2 * trainable
     return CheckpointSize(
         total=weights + optimizer,
         weights=weights,
@@ -293,5 +176,12 @@ def _from_elements(trainer: Any, weights_only: bool, reason: str) -> CheckpointS
         other=0,
         exact=False,
         bound="estimate",
-        notes=(f"{reason}: counted from elements",),
+        notes=(f"{why}: counted from elements, two states a trainable parameter",),
     )
+
+
+def _shares(checkpoint: dict[str, Any], ghosts: Ghosts) -> tuple[int, int]:
+    """Bytes of the storages of the model, and of those that only the optimizers hold."""
+    weights = storage_sizes(checkpoint["state_dict"], ghosts=ghosts)
+    optimizer = storage_sizes(checkpoint.get("optimizer_states", []), ghosts=ghosts)
+    return sum(weights.values()), sum(size for key, size in optimizer.items() if key not in weights)
