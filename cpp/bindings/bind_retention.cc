@@ -1,7 +1,10 @@
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "base/error.h"
@@ -69,12 +72,27 @@ py::tuple fields(const plan::RetentionPolicy& policy) {
                         count(policy.budget));
 }
 
+template <typename Value>
+bool equal(const Value& a, const Value& b) {
+  return fields(a).equal(fields(b));
+}
+// An item equals its copy, even where a score is NaN.
+bool equal(const plan::Item& a, const plan::Item& b) {
+  const auto same = [](const auto& x, const auto& y) {
+    return x.first == y.first &&
+           (x.second == y.second || (std::isnan(x.second) && std::isnan(y.second)));
+  };
+  return std::tie(a.name, a.bytes, a.own_bytes, a.epoch, a.step, a.saved_at, a.run) ==
+             std::tie(b.name, b.bytes, b.own_bytes, b.epoch, b.step, b.saved_at, b.run) &&
+         std::equal(a.scores.begin(), a.scores.end(), b.scores.begin(), b.scores.end(), same);
+}
+
 template <typename Class>
 void add_equality(Class& bound) {
   using Value = typename Class::type;
   bound.def("__eq__", [](const Value& self, const py::object& other) -> py::object {
     if (!py::isinstance<Value>(other)) return py::reinterpret_borrow<py::object>(Py_NotImplemented);
-    return py::bool_(fields(self).equal(fields(other.cast<const Value&>())));
+    return py::bool_(equal(self, other.cast<const Value&>()));
   });
 }
 

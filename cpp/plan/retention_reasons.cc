@@ -62,11 +62,17 @@ std::string ordinal(std::int64_t n) {
 }
 
 ReasonText::ReasonText(const RetentionPolicy& policy)
-    : policy_(policy), rankings_{{policy.top_k.k, &policy.top_k.monitor}}, kept_(1) {
+    : policy_(policy),
+      ranks_(policy.top_k.k != 0 && !policy.top_k.monitor.empty()),
+      rankings_{{policy.top_k.k, &policy.top_k.monitor}},
+      kept_(1) {
   for (const KeepRule& rule : policy.keep) {
     Ranking ranking;
     std::string kept;
-    if (const auto* best = std::get_if<KeepBest>(&rule)) ranking = {best->k, &best->monitor};
+    if (const auto* best = std::get_if<KeepBest>(&rule)) {
+      ranking = {best->k, &best->monitor};
+      ranks_ = true;
+    }
     if (const auto* last = std::get_if<KeepLast>(&rule)) kept = "last " + std::to_string(last->n);
     if (const auto* every = std::get_if<KeepEvery>(&rule)) kept = interval_text(*every);
     rankings_.push_back(ranking);
@@ -130,7 +136,7 @@ std::string ReasonText::not_in(const Ranking& ranking, const Item& item, const I
 
 std::string ReasonText::over_budget(const Reason& reason) const {
   const std::string over = "over the budget of " + format_size(policy_.budget.value_or(Bytes(0)));
-  if (reason.rank == 0) return over + ": the oldest outside the best";
+  if (reason.rank == 0) return over + (ranks_ ? ": the oldest outside the best" : ": the oldest");
   return over + ": rank " + std::to_string(reason.rank) + " of " + *rankings_[reason.rule].monitor;
 }
 

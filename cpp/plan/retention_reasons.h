@@ -4,7 +4,9 @@
 // It refers to the policy that it is given, which must outlive it; reads only; any thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "plan/retention.h"
@@ -31,6 +33,7 @@ class ReasonText {
   [[nodiscard]] std::string no_room(const Reason& reason) const;
 
   const RetentionPolicy& policy_;
+  bool ranks_;                     // is there a rule that ranks?
   std::vector<Ranking> rankings_;  // by rule
   std::vector<std::string> kept_;  // by rule: "last 2", "every 5 epochs"
 };
