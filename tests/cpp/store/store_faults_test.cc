@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <functional>
+#include <set>
 #include <thread>
 
 #include "base/error.h"
@@ -156,6 +157,10 @@ class World {
                                         "c.ckpt",     "last.ckpt", "foreign.txt"};
 };
 
+// After the other calls the disk looks as before.
+const std::set<std::string> kChanging = {"create", "write",   "truncate", "reflink", "rename",
+                                         "link",   "symlink", "unlink",   "mkdir",   "rmdir"};
+
 struct Sweep {
   const char* name;
   LastAs last_as;
@@ -173,10 +178,12 @@ TEST_P(EveryCall, KeepsThePromises) {
     World world(sweep.last_as);
     FaultyFileSystem filesystem(disk::posix_filesystem());
     const auto saver = std::this_thread::get_id();
+    bool changed = true;
     filesystem.on_call([&](const testing::Call& call) {
       // The reaper's calls come between two of the saver's: what it sees may change under its eyes.
       if (std::this_thread::get_id() != saver) return;
-      world.expect_promises("before " + call.op + " " + call.path);
+      if (changed) world.expect_promises("before " + call.op + " " + call.path);
+      changed = kChanging.contains(call.op);
     });
     sweep.strike(filesystem, n);
     world.run(filesystem);
