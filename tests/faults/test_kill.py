@@ -85,7 +85,9 @@ def test_kills_at_random_points(tmp_path: Path) -> None:
             assert numbers and max(numbers) >= acknowledged, "an acknowledged checkpoint is gone: it is the best"
             assert number_in(tmp_path / "last.ckpt") >= acknowledged
         staged = os.listdir(tmp_path / ".checkroom/staging")
-        assert len(staged) <= 1, staged
+        # One a run: the file of the run before may still wait for its removal when this one is struck.
+        owners = [name.split(".")[-2].rpartition("-")[0] for name in staged]
+        assert len(set(owners)) == len(owners), staged
         staged_seen += len(staged)
 
     store = Store(str(tmp_path), RetentionPolicy(save_top_k=2, monitor="val_loss"))
