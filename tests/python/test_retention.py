@@ -445,5 +445,5 @@ def test_what_cannot_be_is_refused_at_construction(make: Any, message: str) -> N
 def test_different_units_and_a_rule_of_another_metric_do_not_repeat() -> None:
     RetentionPolicy(
         monitor="loss",
-        keep=[KeepEvery(epochs=1), KeepEvery(steps=1), KeepEvery(hours=1), KeepBest(1, "acc"), KeepBest(1, "f1", "max")],
+        keep=[KeepEvery(epochs=1), KeepEvery(steps=1), KeepEvery(hours=1), KeepBest(1, "acc"), KeepBest(1, "f1", "max")],  # noqa: E501
     )
