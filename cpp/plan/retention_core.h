@@ -147,14 +147,14 @@ class EngineCore {
   };
   struct Metric {  // a top k or KeepBest with a monitor
     BestRule best;
-    std::uint8_t rule;
-    Holds scored;  // its two bits
-    Holds unscored;
+    std::uint8_t rule = 0;
+    Holds scored = 0;  // its two bits
+    Holds unscored = 0;
   };
   struct Interval {  // a KeepEvery
     EveryRule every;
-    std::uint8_t rule;
-    Holds bit;
+    std::uint8_t rule = 0;
+    Holds bit = 0;
   };
   struct Victim {
     ItemId id = kNoItem;
