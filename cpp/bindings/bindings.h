@@ -9,6 +9,7 @@ void bind_errors(pybind11::module_& module);
 void bind_base(pybind11::module_& module);
 void bind_retention(pybind11::module_& module);
 void bind_forecast(pybind11::module_& module);
+void bind_advice(pybind11::module_& module);
 void bind_disk(pybind11::module_& module);
 void bind_archive(pybind11::module_& module);
 void bind_store(pybind11::module_& module);

@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module) {
   bind_base(module);
   bind_retention(module);
   bind_forecast(module);
+  bind_advice(module);
   bind_disk(module);
   bind_archive(module);
   bind_store(module);

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from checkroom._core import (
     Admission,
+    Advice,
+    Configuration,
     Forecast,
     FreeSpace,
     Item,
@@ -21,6 +23,7 @@ from checkroom._core import (
     RunSpec,
     __version__,
     admit,
+    advise,
     forecast,
     format_size,
     free_space,
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Admission",
+    "Advice",
     "CheckroomError",
+    "Configuration",
     "DiskFullError",
     "Forecast",
     "FreeSpace",
@@ -51,6 +56,7 @@ __all__ = [
     "SaveReceipt",
     "__version__",
     "admit",
+    "advise",
     "exact_size",
     "forecast",
     "format_size",

@@ -1,7 +1,7 @@
 """The compiled core: values in, values out. What is public is re-exported by ``checkroom``."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, final, overload
+from typing import Any, Literal, final, overload
 
 from typing_extensions import Buffer
 
@@ -397,6 +397,51 @@ def admit(
     displaced_bytes: int = 0,       # what prune_first would free
     can_wait: bool = False,
 ) -> Admission: ...
+
+# ---------------------------------------------------------------- plan: advice
+@final
+class Configuration:
+    """Arguments of ModelCheckpoint for a run, and what they need."""
+
+    @property
+    def kind(self) -> Literal["strategy", "last", "newest", "no_last", "cap"] | None: ...  # None: not advised
+    @property
+    def spec(self) -> RunSpec: ...
+    @property
+    def need_bytes(self) -> int | None: ...  # checkpoints and logs at once, at the most; None: without bound
+    @property
+    def margin_bytes(self) -> int | None: ...  # negative: what is short
+    @property
+    def fits(self) -> bool: ...
+    @property
+    def model_checkpoint(self) -> dict[str, Any]: ...  # its arguments by name, defaults left out
+    @property
+    def call(self) -> str: ...  # to paste
+
+@final
+class Advice:
+    """Which arguments fit into the space that there is."""
+
+    @property
+    def have_bytes(self) -> int: ...
+    @property
+    def rule(self) -> str: ...  # by which the options are ordered
+    @property
+    def strategy(self) -> Literal["short", "medium", "long"]: ...
+    @property
+    def own(self) -> Configuration: ...  # the spec as it was asked about
+    @property
+    def options(self) -> list[Configuration]: ...  # that fit, best first
+    @property
+    def smallest(self) -> Configuration: ...  # needs the least of all that was tried
+    @property
+    def weights_only(self) -> Configuration | None: ...  # fits where nothing else does
+    @property
+    def short_by(self) -> int: ...  # 0: something fits
+    @property
+    def fitting_checkpoint_bytes(self) -> int: ...  # with which the smallest would fit
+
+def advise(spec: RunSpec, have: int | str) -> Advice: ...
 
 # ---------------------------------------------------------------- disk
 @final
