@@ -225,16 +225,16 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
             floor=guard.options.floor,
         )
 
-    certain = fits(max(sizes.expected, ours.at_rest_bytes.least))
+    least = max(sizes.expected, ours.at_rest_bytes.least)
+    certain = fits(least)
     most = fits(ours.peak_bytes.most)
     error = warning = ""
     if certain.verdict == "refuse":
-        error = f"{_shortage(certain)}{_way_out(spec, fits)}"
+        error = f"{_shortage(certain)}{_way_out(spec, certain, least)}"
     elif most.verdict == "refuse":
         first = ours.first_save_that_may_not_fit(most.have)
         where = "" if first is None else f" (first at epoch {first.epoch}, step {first.step})"
-        error_text = f"a save may not fit{where}: {_shortage(most)}{_way_out(spec, fits)}"
-        warning = error_text
+        warning = f"a save may not fit{where}: {_shortage(most)}{_way_out(spec, most, ours.peak_bytes.most)}"
     binding = certain if error else most
     text = _text(callback, ours, alone, space, guard, binding, error, warning)
     return Report(text, warning, error, binding.need, binding.have, binding.limit)
@@ -247,16 +247,26 @@ def _shortage(admission: _core.Admission) -> str:
     )
 
 
-def _way_out(spec: RunSpec, fits: Any) -> str:
-    """Which smaller save_top_k would fit, where one does."""
-    largest = spec.save_top_k - 1 if spec.save_top_k > 0 else 5
-    for k in range(largest, 0, -1):
-        if spec.monitor is None and k != 1:
-            continue
-        peak = _core.forecast(spec.replace(save_top_k=k)).peak_bytes.most
-        if fits(peak).verdict == "admit":
-            return f"; save_top_k={k} would fit (peak {format_size(peak)})"
-    return ""
+def _way_out(spec: RunSpec, admission: _core.Admission, asked: int) -> str:
+    """What would fit instead, by the same advice as ``checkroom advise``.
+
+    Args:
+        spec: The run.
+        admission: The refusal.
+        asked: The bytes for which it was asked: what it needs beside them is no checkpoint's.
+    """
+    advice = _core.advise(spec, max(0, admission.have - (admission.need - asked)))
+    if advice.short_by:
+        text = f"; nothing fits: {advice.smallest.call} needs the least, {format_size(advice.smallest.need_bytes or 0)}"
+        if advice.fitting_checkpoint_bytes:
+            text += f", and would fit with checkpoints of {format_size(advice.fitting_checkpoint_bytes)}"
+        return text
+    ways = [option for index, option in enumerate(advice.options) if index == 0 or option.kind == "cap"]
+    if not ways:
+        return ""
+    return "; " + ", or ".join(
+        f"{way.call} (needs {format_size(way.need_bytes or 0)})" for way in ways
+    ) + " would fit"
 
 
 def _text(
