@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from checkroom.cli._console import console_for
 from checkroom.cli._estimate_report import EstimateReport, estimate
 from checkroom.cli._estimate_request import estimate_request
-from checkroom.cli._render import as_markdown, console_for, print_tables
+from checkroom.cli._render import as_markdown, print_tables
 from checkroom.cli._render_data import as_csv, as_data, as_json
 from checkroom.cli._tables import narrow_tables, tables
 

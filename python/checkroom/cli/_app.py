@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from checkroom import __version__
-from checkroom.cli import estimate
+from checkroom.cli import advise, estimate
 from checkroom.cli._errors import CommandError
 
 __all__ = ["app", "run"]
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("estimate")(estimate.estimate)
+app.command("advise")(advise.advise)
 
 
 def _print_version(wanted: bool) -> None:

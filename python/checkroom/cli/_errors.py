@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-__all__ = ["CommandError", "closest", "quoted"]
+__all__ = ["CommandError", "check_format", "closest", "quoted"]
 
 
 class CommandError(Exception):
@@ -19,6 +19,12 @@ def quoted(value: object) -> str:
     """The value between single quotes, on one line and without control characters: ``'6.9 QB'``."""
     line = " ".join(str(value).split())
     return "'" + "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line) + "'"
+
+
+def check_format(format: str, known: Sequence[str]) -> None:
+    """Refuses a ``--format`` that the command does not have."""
+    if format not in known:
+        raise CommandError(f"--format: not a format: {quoted(format)} (one of {', '.join(known)})")
 
 
 def closest(word: str, known: Iterable[str]) -> str:

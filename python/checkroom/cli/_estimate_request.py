@@ -22,7 +22,9 @@ from checkroom.cli._run_file import RunFile, read_run_file
 from checkroom.cli._steps import STEP_KEYS, Steps, read_steps
 from checkroom.cli._values import Given
 
-__all__ = ["FILE_KEYS", "Dataset", "EstimateRequest", "Free", "LogRates", "Strategy", "estimate_request"]
+__all__ = [
+    "FILE_KEYS", "Dataset", "EstimateRequest", "Free", "LogRates", "Strategy", "estimate_request", "given_flags",
+]
 
 _OTHER_KEYS = (
     "epochs", "max_epochs", "compare", "dataset", "dataset_files", "mean_file", "val_fraction", "model_files",
@@ -129,6 +131,13 @@ class EstimateRequest:
     remarks: tuple[str, ...] = ()
 
 
+def given_flags(parameters: Mapping[str, object]) -> dict[str, str]:
+    """The flags that were written, by key, as text; of a flag that is only there or not, ``"true"``."""
+    given = {key: value for key, value in parameters.items() if key in FILE_KEYS}
+    texts = {key: value for key, value in given.items() if isinstance(value, str)}
+    return texts | {key: "true" for key, value in given.items() if value is True and key != "compare"}
+
+
 def estimate_request(
     flags: Mapping[str, str], *, run: str | None = None, policies: Sequence[str] = (), compare: bool = False
 ) -> EstimateRequest:
@@ -188,7 +197,9 @@ def estimate_request(
 
 def _length(values: Mapping[str, Given]) -> tuple[tuple[int, ...], int]:
     if "epochs" not in values and "max_epochs" not in values:
-        raise CommandError("no length of the run (give --epochs 20, or several: --epochs 5,10,20)")
+        raise CommandError(
+            "no length of the run (give --max-epochs 20, or several lengths to estimate: --epochs 5,10,20)"
+        )
     epochs: tuple[int, ...] = ()
     if "epochs" in values:
         epochs = _values.counts(values["epochs"], hint=_EPOCHS_HINT)

@@ -11,7 +11,7 @@ from typing import Any
 from checkroom.cli._errors import CommandError, closest, quoted
 from checkroom.cli._values import Given, choice, integer, text_of, truth
 
-__all__ = ["POLICY_KEYS", "Policy", "doubled_metric_names", "policy", "policy_text"]
+__all__ = ["POLICY_KEYS", "Policy", "argument_texts", "doubled_metric_names", "policy", "policy_text"]
 
 
 def _save_last(given: Given) -> bool | str:
@@ -93,10 +93,15 @@ class Policy:
     @property
     def call_arguments(self) -> tuple[str, ...]:
         """The arguments of the call to paste: ``save_top_k=3``, ``monitor="val_loss"``."""
-        return tuple(
-            f"{key}={json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value}"
-            for key, value in self.model_checkpoint.items()
-        )
+        return argument_texts(self.model_checkpoint)
+
+
+def argument_texts(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """Arguments of ``ModelCheckpoint`` as they stand in a call: ``save_top_k=3``, ``monitor="val_loss"``."""
+    return tuple(
+        f"{key}={json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value}"
+        for key, value in arguments.items()
+    )
 
 
 def doubled_metric_names(filename: str) -> tuple[str, ...]:

@@ -2,54 +2,49 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from typing import IO
+from collections.abc import Iterator
 
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
+from checkroom.cli._console import (
+    call_lines,
+    escaped,
+    markdown_table,
+    print_hanging,
+    print_line,
+    print_pairs,
+    print_table,
+    width_of,
+)
 from checkroom.cli._estimate_report import EstimateReport
 from checkroom.cli._headline import headline
 from checkroom.cli._policy import Policy
 from checkroom.cli._remarks import remarks
-from checkroom.cli._tables import Section, Table, narrow_tables, tables
+from checkroom.cli._tables import narrow_tables, tables
 
-__all__ = ["as_markdown", "console_for", "print_tables"]
-
-_PIPED_WIDTH = 120
-_GAP = 2  # between two columns
-_STYLES = {"enough": "green", "short": "bold red", "unknown": "yellow"}
-
-
-def console_for(file: IO[str] | None = None) -> Console:
-    """The console to print to: as wide as the terminal, or ``COLUMNS``, or 120 columns into a pipe."""
-    out = sys.stdout if file is None else file
-    width = None if out.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
-    return Console(file=out, width=width, highlight=False, soft_wrap=False, emoji=False)
+__all__ = ["as_markdown", "print_tables"]
 
 
 def print_tables(report: EstimateReport, console: Console) -> None:
     """Prints the whole report. Where a table is too wide for the console, its narrow form is printed."""
-    _print_pairs(console, headline(report))
+    print_pairs(console, headline(report))
     for wide, narrow in zip(tables(report), narrow_tables(report)):
         console.print()
         console.print(Text(wide.title, style="bold"))
-        _print_table(console, wide if _width(wide) <= console.width else narrow)
+        print_table(console, wide if width_of(wide) <= console.width else narrow)
     console.print()
     console.print(Text("To paste", style="bold"))
     for policy in _named_policies(report):
-        _print_line(console, Text(f"  # {policy.name}", style="dim"))
-        for line in _call_lines(policy, console.width - 2):
-            _print_line(console, Text("  " + line))
+        print_line(console, Text(f"  # {policy.name}", style="dim"))
+        for line in call_lines(policy.call_arguments, console.width - 2):
+            print_line(console, Text("  " + line))
     notes = remarks(report)
     if notes:
         console.print()
         console.print(Text("Remarks", style="bold"))
         for note in notes:
-            _print_hanging(console, "  - ", note)
+            print_hanging(console, "  - ", note)
 
 
 def as_markdown(report: EstimateReport) -> str:
@@ -62,100 +57,13 @@ def _named_policies(report: EstimateReport) -> Iterator[Policy]:
     yield from (strategy.policy for strategy in report.request.strategies)
 
 
-def _widths(table: Table) -> list[int]:
-    """The least width at which no figure of a column breaks."""
-    widths = [max(map(len, name.split())) for name in table.columns]
-    for section in table.sections:
-        for row in section.rows:
-            widths = [max(width, len(cell)) for width, cell in zip(widths, row)]
-    return widths
-
-
-def _width(table: Table) -> int:
-    return sum(_widths(table)) + _GAP * (len(table.columns) - 1)
-
-
-def _call_lines(policy: Policy, width: int) -> Iterator[str]:
-    """The call to paste, broken between arguments only."""
-    lead = "ModelCheckpoint("
-    line = lead
-    for index, argument in enumerate(policy.call_arguments):
-        word = argument + ("" if index + 1 == len(policy.call_arguments) else ",")
-        joined = line + ("" if line.endswith("(") or not line.strip() else " ") + word
-        if len(joined) >= width and line.strip() not in ("", lead):
-            yield line
-            joined = " " * len(lead) + word
-        line = joined
-    yield line + ")"
-
-
-def _print_pairs(console: Console, pairs: Sequence[tuple[str, str]]) -> None:
-    width = max(len(name) for name, _ in pairs) + 2
-    for name, text in pairs:
-        _print_hanging(console, name.ljust(width), text)
-
-
-def _print_hanging(console: Console, label: str, text: str) -> None:
-    """Prints a label and a text whose further lines start below its first one."""
-    room = max(20, console.width - len(label))
-    for index, line in enumerate(Text(text).wrap(console, room)):
-        lead = Text(label) if index == 0 else Text(" " * len(label))
-        _print_line(console, lead + Text(line.plain.rstrip()))
-
-
-def _print_line(console: Console, line: Text) -> None:
-    console.print(line, no_wrap=True, overflow="ignore", crop=False)
-
-
-def _print_table(console: Console, table: Table) -> None:
-    widths = _widths(table)
-    _print_rows(console, table, Section("", ()), widths, header=True)
-    line = "-" if console.options.ascii_only else "\u2500"
-    _print_line(console, Text(line * _width(table), style="dim"))
-    for section in table.sections:
-        if section.heading:
-            console.print(Text(section.heading, style="bold cyan"))
-        _print_rows(console, table, section, widths, header=False)
-
-
-def _print_rows(console: Console, table: Table, section: Section, widths: list[int], *, header: bool) -> None:
-    # Every section is a table of its own with the same widths, as a heading cannot span rich's columns.
-    # The gaps are columns: versions of rich differ in how they pad the last one.
-    grid = RichTable(box=None, show_header=header, pad_edge=False, padding=0)
-    for index, (name, width) in enumerate(zip(table.columns, widths)):
-        if index > 0:
-            grid.add_column(width=_GAP)
-        named = index < table.names
-        grid.add_column(name, justify="left" if named else "right", width=width, vertical="bottom")
-    for row in section.rows:
-        cells = [Text(cell, style=_style(cell)) for cell in row]
-        grid.add_row(*[part for cell in cells for part in (Text(), cell)][1:])
-    # A terminal that is too narrow even for this wraps lines itself; rich would break figures.
-    options = console.options.update(width=max(console.width, _width(table)))
-    for segments in console.render_lines(grid, options, pad=False):
-        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
-        line.rstrip()  # rich fills every cell up to its column's width
-        _print_line(console, line)
-
-
-def _style(cell: str) -> str:
-    return next((style for word, style in _STYLES.items() if cell == word or cell.startswith(word + " ")), "")
-
-
 def _markdown(report: EstimateReport) -> Iterator[str]:
     for name, text in headline(report):
-        yield f"- {name}: {_escaped(text)}"
+        yield f"- {name}: {escaped(text)}"
     for table in tables(report):
         yield ""
-        yield f"## {_escaped(table.title)}"
-        for section in table.sections:
-            yield ""
-            if section.heading:
-                yield f"### {_escaped(section.heading)}"
-                yield ""
-            yield _markdown_row(table.columns)
-            yield _markdown_row([":--" if index < table.names else "--:" for index in range(len(table.columns))])
-            yield from (_markdown_row([_escaped(cell) for cell in row]) for row in section.rows)
+        yield f"## {escaped(table.title)}"
+        yield from markdown_table(table)
     yield ""
     yield "## To paste"
     yield ""
@@ -168,14 +76,4 @@ def _markdown(report: EstimateReport) -> Iterator[str]:
         yield ""
         yield "## Remarks"
         yield ""
-        yield from (f"- {_escaped(note)}" for note in notes)
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _escaped(text: str) -> str:
-    for sign in "\\|*_`<":
-        text = text.replace(sign, "\\" + sign)
-    return text
+        yield from (f"- {escaped(note)}" for note in notes)

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from checkroom import format_size
+from checkroom.cli._console import Section, Table
 from checkroom.cli._estimate_report import EstimateReport, Fit, Peak, Row, Verdict
 from checkroom.cli._text import count_span, duration, epochs_range, precise_size, size_span
 
-__all__ = ["Section", "Table", "narrow_tables", "tables"]
-
-
-@dataclass(frozen=True)
-class Section:
-    """Rows of cells under a heading of their own (empty: none)."""
-
-    heading: str
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns and sections of rows. All columns are figures, aligned right, but the first ``names``."""
-
-    title: str
-    columns: tuple[str, ...]
-    sections: tuple[Section, ...]
-    names: int = 0
+__all__ = ["narrow_tables", "tables"]
 
 
 def tables(report: EstimateReport) -> tuple[Table, ...]:
