@@ -16,6 +16,7 @@ from pathlib import Path
 from checkroom.cli import _values
 from checkroom.cli._checkpoint_size import SIZE_KEYS, CheckpointSize, checkpoint_size
 from checkroom.cli._errors import CommandError, quoted
+from checkroom.cli._logs import LOG_KEYS, RATE_KEYS, LogRates, log_rates
 from checkroom.cli._measure import Tree, free_bytes, size_or_tree, split
 from checkroom.cli._policy import POLICY_KEYS, Policy, policy, policy_text
 from checkroom.cli._run_file import RunFile, read_run_file
@@ -23,17 +24,17 @@ from checkroom.cli._steps import STEP_KEYS, Steps, read_steps
 from checkroom.cli._values import Given
 
 __all__ = [
-    "FILE_KEYS", "Dataset", "EstimateRequest", "Free", "LogRates", "Strategy", "estimate_request", "given_flags",
+    "FILE_KEYS", "Dataset", "EstimateRequest", "Free", "Strategy", "estimate_request", "given_flags",
 ]
 
 _OTHER_KEYS = (
     "epochs", "max_epochs", "compare", "dataset", "dataset_files", "mean_file", "val_fraction", "model_files",
-    "misc", "free", "min_free", "scale_dataset", "tensorboard_per_epoch", "csv_per_epoch", "log_steps_per_epoch",
+    "misc", "free", "min_free", "scale_dataset",
     "lightning_version",
 )
 
 #: Every key that a run file may have at its top: the flags' names with ``_`` for ``-``.
-FILE_KEYS = (*SIZE_KEYS, *STEP_KEYS, *POLICY_KEYS, *_OTHER_KEYS)
+FILE_KEYS = (*SIZE_KEYS, *STEP_KEYS, *POLICY_KEYS, *LOG_KEYS, *_OTHER_KEYS)
 
 # A flag on the left drops the file's keys on the right: they say the same thing in another way.
 _DROPS: Mapping[str, tuple[str, ...]] = {
@@ -48,6 +49,8 @@ _DROPS: Mapping[str, tuple[str, ...]] = {
     "every_n_epochs": ("every_n_train_steps",),
     "every_n_train_steps": ("every_n_epochs",),
     "dataset": ("dataset_files", "mean_file"),
+    "logs": RATE_KEYS,
+    **dict.fromkeys(RATE_KEYS, ("logs",)),
 }
 
 _EPOCHS_HINT = "write for example 5,10,20"
@@ -75,15 +78,6 @@ class Dataset:
     def mean_bytes(self) -> int | None:
         """Bytes over files."""
         return self.bytes // self.files if self.files else None
-
-
-@dataclass(frozen=True)
-class LogRates:
-    """Bytes that loggers write in an epoch of ``steps`` steps; they grow with the steps."""
-
-    tensorboard_per_epoch: int = 0
-    csv_per_epoch: int = 0
-    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -183,9 +177,7 @@ def estimate_request(
         dataset=dataset,
         model_files_bytes=_tree(values, "model_files").bytes,
         misc_bytes=_size(values, "misc"),
-        logs=LogRates(
-            _size(values, "tensorboard_per_epoch"), _size(values, "csv_per_epoch"), _log_steps(values, steps)
-        ),
+        logs=log_rates(values, steps),
         free=_free(values),
         scale_dataset=_scale(values, steps),
         lightning_version=_lightning_version(values),
@@ -300,19 +292,6 @@ def _tree(values: Mapping[str, Given], key: str) -> Tree:
 
 def _size(values: Mapping[str, Given], key: str) -> int:
     return _values.size(values[key]) if key in values else 0
-
-
-def _log_steps(values: Mapping[str, Given], steps: Steps) -> int | None:
-    if "log_steps_per_epoch" not in values:
-        return steps.per_epoch
-    given = values["log_steps_per_epoch"]
-    rate_steps = _values.integer(given, least=1, hint="write at how many steps the log rates hold")
-    if steps.per_epoch is None:
-        raise CommandError(
-            f"{given.where}: {quoted(given.value)} steps compare with nothing, as the steps of an epoch are not known "
-            f"(give --steps-per-epoch or --samples as well)"
-        )
-    return rate_steps
 
 
 def _free(values: Mapping[str, Given]) -> Free | None:

@@ -97,6 +97,9 @@ CsvPerEpoch = Annotated[_Text, _flag("--csv-per-epoch", "SIZE", _DISK, "CSV logs
 LogStepsPerEpoch = Annotated[
     _Text, _flag("--log-steps-per-epoch", "N", _DISK, "At how many steps these rates hold; default: the run's own.")
 ]
+Logs = Annotated[
+    _Text, _flag("--logs", "DIR", _DISK, "Log rates as measured from an earlier run's TensorBoard and CSV files.")
+]
 Free = Annotated[_Text, _flag("--free", "PATH|SIZE", _DISK, "Ends in a verdict. A path: what its filesystem has.")]
 Room = Annotated[_Text, _flag("--free", "PATH|SIZE", _DISK, "The space to fit into. A path: what its filesystem has.")]
 MinFree = Annotated[_Text, _flag("--min-free", "SIZE", _DISK, "To leave free; default: 1GB.")]

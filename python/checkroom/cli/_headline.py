@@ -35,4 +35,11 @@ def headline(report: EstimateReport) -> tuple[tuple[str, str], ...]:
                 f"{dataset.train} to train, {dataset.validation} to validate"
             )
         lines.append(("Dataset", text))
+    logs = request.logs
+    if logs.source is not None and logs.steps:
+        rates = [
+            f"{name} {format_size(round(size / logs.steps))} a step"
+            for name, size in (("TensorBoard", logs.tensorboard_per_epoch), ("CSV", logs.csv_per_epoch)) if size
+        ]
+        lines.append(("Logs", f"{', '.join(rates)} ({logs.source})"))
     return tuple(lines)

@@ -40,6 +40,7 @@ def advise(
     tensorboard_per_epoch: flags.TensorboardPerEpoch = None,
     csv_per_epoch: flags.CsvPerEpoch = None,
     log_steps_per_epoch: flags.LogStepsPerEpoch = None,
+    logs: flags.Logs = None,
     free: flags.Room = None,
     min_free: flags.MinFree = None,
     run: flags.Run = None,

@@ -53,6 +53,7 @@ def estimate(
     tensorboard_per_epoch: flags.TensorboardPerEpoch = None,
     csv_per_epoch: flags.CsvPerEpoch = None,
     log_steps_per_epoch: flags.LogStepsPerEpoch = None,
+    logs: flags.Logs = None,
     free: flags.Free = None,
     min_free: flags.MinFree = None,
     run: flags.Run = None,
