@@ -46,7 +46,7 @@ def test_the_json_is_the_cores_advice(capsys: pytest.CaptureFixture[str]) -> Non
     by_kind = {one["kind"]: one for one in data["options"]}
     assert by_kind["strategy"]["peak_bytes"] == {"lightning": 5 * FILE, "checkroom": 4 * FILE}
     assert by_kind["newest"]["peak_bytes"]["lightning"] is None  # it has no rules beyond the top k
-    assert by_kind["newest"]["model_checkpoint"]["keep"] == ["KeepLast(n=1)"]
+    assert by_kind["newest"]["model_checkpoint"]["keep"] == [{"last": 1}]
     (own,) = data["own"]
     assert own["need_bytes"] == 20 * FILE and own["margin_bytes"] == 50 * 10**9 - 20 * FILE
     assert data["short_by_bytes"] == 0 and data["fitting_checkpoint_bytes"] is None

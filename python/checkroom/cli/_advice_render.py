@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +23,7 @@ from checkroom.cli._console import (
     print_table,
 )
 from checkroom.cli._estimate_report import Span
-from checkroom.cli._policy import argument_texts
+from checkroom.cli._policy import argument_texts, plain
 from checkroom.cli._text import count_span, size_span
 
 __all__ = ["as_json", "as_markdown", "print_advice"]
@@ -96,7 +95,7 @@ def as_json(report: AdviceReport) -> str:
         "weights_only": None if advice.weights_only is None else _configuration(advice.weights_only),
         "fitting_checkpoint_bytes": advice.fitting_checkpoint_bytes if advice.short_by else None,
     }
-    return json.dumps(data, indent=2, default=_plain) + "\n"
+    return json.dumps(data, indent=2, default=plain) + "\n"
 
 
 def _headline(report: AdviceReport) -> Iterator[tuple[str, str]]:
@@ -211,8 +210,3 @@ def _configuration(configuration: Configuration) -> dict[str, Any]:
         "need_bytes": configuration.need_bytes,
         "margin_bytes": configuration.margin_bytes,
     }
-
-
-def _plain(value: object) -> object:
-    """What JSON has no form for, as a LightningCLI file would hold it: a rule as its call, a time in seconds."""
-    return {"seconds": value.total_seconds()} if isinstance(value, timedelta) else repr(value)

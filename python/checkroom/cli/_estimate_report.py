@@ -19,6 +19,8 @@ __all__ = [
     "estimate",
 ]
 
+_WRITERS: tuple[Literal["lightning"], Literal["checkroom"]] = ("lightning", "checkroom")
+
 # More saves than this take seconds to play ahead, and no disk holds them.
 _MOST_SAVES = 10_000_000
 
@@ -161,7 +163,7 @@ def estimate(request: EstimateRequest) -> EstimateReport:
             tuple(_scaling(request, factor) for factor in request.scale_dataset),
             tuple(_scenario(request, policy) for policy in request.policies) if _has_fixed_parts(request) else (),
             tuple(_strategy(request, strategy) for strategy in request.strategies),
-            tuple(_verdict(request, policy) for policy in request.policies) if request.free is not None else (),
+            _verdicts(request) if request.free is not None else (),
         )
     except (ValueError, OverflowError) as error:
         raise CommandError(str(error)) from None
@@ -207,6 +209,7 @@ def run_spec(
         "misc_bytes": request.misc_bytes,
         "writer": writer,
         "lightning_version": request.lightning_version,
+        **dict(request.trainer),
         **policy.run_spec,
     }
     spec = RunSpec(**arguments)
@@ -304,20 +307,30 @@ def _strategy(request: EstimateRequest, strategy: Strategy) -> StrategyReport:
     )
 
 
-def _verdict(request: EstimateRequest, policy: Policy) -> Verdict:
-    return Verdict(
-        policy.name, request.max_epochs, _fit(request, policy, "lightning"), _fit(request, policy, "checkroom")
+def _verdicts(request: EstimateRequest) -> tuple[Verdict, ...]:
+    verdicts = [
+        Verdict(policy.name, request.max_epochs, *(_fit(request, (policy,), writer) for writer in _WRITERS))
+        for policy in request.policies
+    ]
+    if request.together:
+        fits = (_fit(request, request.policies, writer) for writer in _WRITERS)
+        verdicts.append(Verdict("all together", request.max_epochs, *fits))
+    return tuple(verdicts)
+
+
+def _fit(request: EstimateRequest, policies: tuple[Policy, ...], writer: Literal["checkroom", "lightning"]) -> Fit:
+    """Whether policies that act in one run fit: they save in turn, so one of them at a time is at its peak."""
+    runs = [forecast(run_spec(request, policy, request.max_epochs, writer=writer)) for policy in policies]
+    transient = max(run.peak_bytes.most - run.at_rest_bytes.most for run in runs)
+    checkpoints = max(
+        sum(run.at_rest_bytes.most for run in runs) + transient, *(run.peak_bytes.most for run in runs), 0
     )
-
-
-def _fit(request: EstimateRequest, policy: Policy, writer: Literal["checkroom", "lightning"]) -> Fit:
-    played = forecast(run_spec(request, policy, request.max_epochs, writer=writer))
-    need = played.peak_bytes.most + played.tensorboard_bytes + played.csv_bytes
+    need = checkpoints + runs[0].tensorboard_bytes + runs[0].csv_bytes
     free = request.free
     if free is None or free.bytes is None:
         return Fit(need, None)
     have = max(0, free.bytes - free.floor)
-    if need <= have:
+    if need <= have or len(runs) > 1:
         return Fit(need, have)
-    point = played.first_save_that_may_not_fit(have)
+    point = runs[0].first_save_that_may_not_fit(have)
     return Fit(need, have, None if point is None else point.epoch + 1)

@@ -12,15 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from checkroom.cli import _values
 from checkroom.cli._checkpoint_size import SIZE_KEYS, CheckpointSize, checkpoint_size
+from checkroom.cli._config import read_config
 from checkroom.cli._errors import CommandError, quoted
 from checkroom.cli._logs import LOG_KEYS, RATE_KEYS, LogRates, log_rates
 from checkroom.cli._measure import Tree, free_bytes, size_or_tree, split
-from checkroom.cli._policy import POLICY_KEYS, Policy, policy, policy_text
+from checkroom.cli._policy import POLICY_KEYS, TRIGGER_KEYS, Policy, policy, policy_text
 from checkroom.cli._run_file import RunFile, read_run_file
 from checkroom.cli._steps import STEP_KEYS, Steps, read_steps
+from checkroom.cli._trainer import TRAINER_KEYS, epochs_of, trainer_arguments
 from checkroom.cli._values import Given
 
 __all__ = [
@@ -34,7 +37,7 @@ _OTHER_KEYS = (
 )
 
 #: Every key that a run file may have at its top: the flags' names with ``_`` for ``-``.
-FILE_KEYS = (*SIZE_KEYS, *STEP_KEYS, *POLICY_KEYS, *LOG_KEYS, *_OTHER_KEYS)
+FILE_KEYS = (*SIZE_KEYS, *STEP_KEYS, *TRAINER_KEYS, *POLICY_KEYS, *LOG_KEYS, *_OTHER_KEYS)
 
 # A flag on the left drops the file's keys on the right: they say the same thing in another way.
 _DROPS: Mapping[str, tuple[str, ...]] = {
@@ -46,8 +49,7 @@ _DROPS: Mapping[str, tuple[str, ...]] = {
     "samples": ("steps_per_epoch",),
     "seconds_per_step": ("hours",),
     "hours": ("seconds_per_step",),
-    "every_n_epochs": ("every_n_train_steps",),
-    "every_n_train_steps": ("every_n_epochs",),
+    **{key: tuple(other for other in TRIGGER_KEYS if other != key) for key in TRIGGER_KEYS},
     "dataset": ("dataset_files", "mean_file"),
     "logs": RATE_KEYS,
     **dict.fromkeys(RATE_KEYS, ("logs",)),
@@ -106,7 +108,12 @@ class Strategy:
 
 @dataclass(frozen=True)
 class EstimateRequest:
-    """Everything that an estimate is computed from. Bytes, seconds and counts are plain numbers."""
+    """Everything that an estimate is computed from. Bytes, seconds and counts are plain numbers.
+
+    Attributes:
+        trainer: Further arguments of the run spec that follow from the trainer.
+        together: The policies act in one run, not in each other's stead.
+    """
 
     checkpoint: CheckpointSize
     epochs: tuple[int, ...]
@@ -122,6 +129,8 @@ class EstimateRequest:
     free: Free | None = None
     scale_dataset: tuple[int, ...] = ()
     lightning_version: str = "2.6"
+    trainer: tuple[tuple[str, Any], ...] = ()
+    together: bool = False
     remarks: tuple[str, ...] = ()
 
 
@@ -133,13 +142,15 @@ def given_flags(parameters: Mapping[str, object]) -> dict[str, str]:
 
 
 def estimate_request(
-    flags: Mapping[str, str], *, run: str | None = None, policies: Sequence[str] = (), compare: bool = False
+    flags: Mapping[str, str], *, run: str | None = None, config: str | None = None, policies: Sequence[str] = (),
+    compare: bool = False,
 ) -> EstimateRequest:
     """Makes the request of flags and a run file.
 
     Args:
         flags: The flags that were given, by key (``save_top_k``), as text.
         run: The path of a run file.
+        config: The path of a LightningCLI config, instead of a run file.
         policies: The texts of ``--policy``.
         compare: Whether the policies are wanted side by side.
 
@@ -147,7 +158,11 @@ def estimate_request(
         CommandError: Something makes no sense; the text quotes it and names the way out.
     """
     file = RunFile()
-    if run is not None:
+    if run is not None and config is not None:
+        raise CommandError(f"--run {quoted(run)} and --config {quoted(config)} exclude each other (keep one of them)")
+    if config is not None:
+        file = read_config(Path(config))
+    elif run is not None:
         policy_keys = set(POLICY_KEYS)
         file = read_run_file(
             Path(run), keys=FILE_KEYS, tables={"policies": policy_keys, "strategies": policy_keys | {"epochs"}}
@@ -156,6 +171,8 @@ def estimate_request(
     dropped = {old for key in given for old in _DROPS.get(key, ())}
     values = {key: value for key, value in file.values.items() if key not in dropped} | given
 
+    if "max_steps" in values and not {"epochs", "max_epochs"} & set(values):
+        values["max_epochs"] = epochs_of(values, given)
     epochs, max_epochs = _length(values)
     compare = compare or ("compare" in values and _values.truth(values["compare"]))
     chosen = _policies(file, given, policies, compare)
@@ -181,7 +198,9 @@ def estimate_request(
         free=_free(values),
         scale_dataset=_scale(values, steps),
         lightning_version=_lightning_version(values),
-        remarks=tuple(remarks),
+        trainer=trainer_arguments(values),
+        together=file.together and len(chosen) > 1,
+        remarks=(*file.remarks, *remarks),
     )
     _check_triggers(request)
     return request
@@ -297,8 +316,8 @@ def _size(values: Mapping[str, Given], key: str) -> int:
 def _free(values: Mapping[str, Given]) -> Free | None:
     floor = _values.size(values.get("min_free", Given("1 GB", "--min-free")))
     if "free" not in values:
-        if "min_free" in values:
-            given = values["min_free"]
+        given = values.get("min_free")
+        if given is not None and given.where.startswith("--"):  # a callback's own floor asks for nothing here
             raise CommandError(f"{given.where}: {quoted(given.value)} of what? (give --free PATH or SIZE as well)")
         return None
     return Free(*free_bytes(values["free"]), floor)
@@ -329,9 +348,14 @@ def _lightning_version(values: Mapping[str, Given]) -> str:
 def _check_triggers(request: EstimateRequest) -> None:
     everything = [*request.policies, *(strategy.policy for strategy in request.strategies)]
     for item in everything:
-        every = item.get("every_n_train_steps")
-        if every is not None and request.steps.per_epoch is None:
+        every, interval = item.get("every_n_train_steps"), item.get("train_time_interval")
+        if request.steps.per_epoch is None and (every is not None or interval is not None):
+            trigger = f"every_n_train_steps={quoted(every)}" if interval is None else f"train_time_interval={interval}"
             raise CommandError(
-                f"policy {item.name}: every_n_train_steps={quoted(every)} needs the steps of an epoch "
-                f"(give --steps-per-epoch, or --samples)"
+                f"policy {item.name}: {trigger} needs the steps of an epoch (give --steps-per-epoch, or --samples)"
+            )
+        if interval is not None and request.steps.seconds is None:
+            raise CommandError(
+                f"policy {item.name}: train_time_interval={interval} needs the time of a step "
+                f"(give --seconds-per-step, or --hours)"
             )

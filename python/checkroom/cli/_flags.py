@@ -44,11 +44,18 @@ MaxEpochs = Annotated[
     _Text, _flag("--max-epochs", "N", _RUN, "The run's own length, for the verdict; default: the longest of --epochs.")
 ]
 Length = Annotated[_Text, _flag("--max-epochs", "N", _RUN, "The run's length, for example 20.")]
+MaxSteps = Annotated[_Text, _flag("--max-steps", "N", _RUN, "Optimizer steps after which the run ends.")]
 StepsPerEpoch = Annotated[_Text, _flag("--steps-per-epoch", "N", _RUN, "Optimizer steps; default: from the samples.")]
 Samples = Annotated[_Text, _flag("--samples", "N", _RUN, "Training samples; default: the dataset's training files.")]
 BatchSize = Annotated[_Text, _flag("--batch-size", "N", _RUN, "Samples a batch and device; default: 1.")]
 Accumulate = Annotated[_Text, _flag("--accumulate", "N", _RUN, "Batches an optimizer step; default: 1.")]
 Devices = Annotated[_Text, _flag("--devices", "N", _RUN, "Devices that share the samples; default: 1.")]
+CheckValEveryNEpoch = Annotated[
+    _Text, _flag("--check-val-every-n-epoch", "N", _RUN, "The trainer's own; default: 1.")
+]
+ValCheckInterval = Annotated[
+    _Text, _flag("--val-check-interval", "N|F", _RUN, "The trainer's own: batches, or a part of the epoch.")
+]
 SecondsPerStep = Annotated[_Text, _flag("--seconds-per-step", "SECONDS", _RUN, "Of one optimizer step.")]
 Hours = Annotated[_Text, _flag("--hours", "HOURS", _RUN, "Of the whole run, instead of seconds a step.")]
 LightningVersion = Annotated[
@@ -63,6 +70,10 @@ SaveLast = Annotated[
 ]
 EveryNEpochs = Annotated[_Text, _flag("--every-n-epochs", "N", _POLICY, "Default: 1.")]
 EveryNTrainSteps = Annotated[_Text, _flag("--every-n-train-steps", "N", _POLICY, "Instead of epochs.")]
+TrainTimeInterval = Annotated[
+    _Text, _flag("--train-time-interval", "H:MM:SS", _POLICY, "Instead of epochs, for example 0:30:00.")
+]
+MaxSize = Annotated[_Text, _flag("--max-size", "SIZE", _POLICY, "checkroom's cap of the directory, for example 100GB.")]
 SaveWeightsOnly = Annotated[
     bool, typer.Option("--save-weights-only", help="No optimizer states.", rich_help_panel=_POLICY)
 ]
@@ -109,6 +120,9 @@ Run = Annotated[
         "--run", metavar="FILE", rich_help_panel=_OUT,
         help="A TOML file whose keys are these flags with _ for -; flags count more than the file."
     ),
+]
+Config = Annotated[
+    _Text, _flag("--config", "FILE", _OUT, "The config of a LightningCLI: its trainer and its ModelCheckpoints.")
 ]
 Format = Annotated[
     str, typer.Option("--format", metavar="table|json|markdown|csv", rich_help_panel=_OUT, help="How to print it.")

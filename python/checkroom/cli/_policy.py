@@ -6,12 +6,17 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from checkroom._core import KeepBest, KeepEvery, KeepLast, format_size, parse_size
+from checkroom._options import KeepRule, keep_rule
 from checkroom.cli._errors import CommandError, closest, quoted
-from checkroom.cli._values import Given, choice, integer, text_of, truth
+from checkroom.cli._values import Given, choice, integer, interval, size, text_of, truth
 
-__all__ = ["POLICY_KEYS", "Policy", "argument_texts", "doubled_metric_names", "policy", "policy_text"]
+__all__ = [
+    "POLICY_KEYS", "TRIGGER_KEYS", "Policy", "argument_texts", "doubled_metric_names", "plain", "policy", "policy_text",
+]
 
 
 def _save_last(given: Given) -> bool | str:
@@ -28,24 +33,40 @@ def _count(what: str, example: int) -> Callable[[Given], int]:
     return lambda given: integer(given, least=1, hint=f"write a number of {what}, for example {example}")
 
 
-# Lightning's own argument names, in the order in which a call reads best.
+def _keep(given: Given) -> list[KeepRule]:
+    rules: list[Any] = given.value if isinstance(given.value, list) else [given.value]
+    try:
+        return [keep_rule(rule) for rule in rules]
+    except ValueError as error:
+        raise CommandError(f"{given.where}: {error}") from None
+
+
+# Lightning's own argument names and checkroom's, in the order in which a call reads best.
 _READERS: Mapping[str, Callable[[Given], Any]] = {
     "save_top_k": lambda given: integer(given, least=-1, hint="write -1 for all, 0 for none, or how many to keep"),
     "every_n_epochs": _count("epochs", 5),
     "every_n_train_steps": _count("training steps", 500),
+    "train_time_interval": interval,
+    "save_on_train_epoch_end": truth,
     "monitor": text_of,
     "mode": lambda given: choice(given, ("min", "max")),
     "save_last": _save_last,
     "save_weights_only": truth,
     "filename": text_of,
     "auto_insert_metric_name": truth,
+    "keep": _keep,
+    "max_size": size,
+    "last_as": lambda given: choice(given, ("auto", "link", "copy")),
 }
 
 POLICY_KEYS = tuple(_READERS)
+#: When it saves; at most one of them.
+TRIGGER_KEYS = ("every_n_epochs", "every_n_train_steps", "train_time_interval")
 
 # What a forecast has to know; the rest only names files.
 _FORECAST_KEYS = (
-    "save_top_k", "every_n_epochs", "every_n_train_steps", "monitor", "mode", "save_last", "save_weights_only",
+    "save_top_k", "every_n_epochs", "every_n_train_steps", "save_on_train_epoch_end", "monitor", "mode", "save_last",
+    "save_weights_only", "keep", "max_size", "last_as",
 )
 
 
@@ -68,7 +89,9 @@ class Policy:
     @property
     def run_spec(self) -> dict[str, Any]:
         """The arguments of ``RunSpec`` that follow from the policy."""
-        return {key: value for key, value in self.arguments if key in _FORECAST_KEYS}
+        interval = self.get("train_time_interval")
+        timed = {} if interval is None else {"train_time_interval_seconds": interval.total_seconds()}
+        return {key: value for key, value in self.arguments if key in _FORECAST_KEYS} | timed
 
     @property
     def model_checkpoint(self) -> dict[str, Any]:
@@ -98,10 +121,27 @@ class Policy:
 
 def argument_texts(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     """Arguments of ``ModelCheckpoint`` as they stand in a call: ``save_top_k=3``, ``monitor="val_loss"``."""
-    return tuple(
-        f"{key}={json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value}"
-        for key, value in arguments.items()
-    )
+    return tuple(f"{key}={_argument_text(key, value)}" for key, value in arguments.items())
+
+
+def _argument_text(key: str, value: Any) -> str:
+    if key == "max_size" and isinstance(value, int) and parse_size(format_size(value)) == value:
+        value = format_size(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def plain(value: object) -> object:
+    """An argument that JSON has no form for, as a LightningCLI config holds it."""
+    if isinstance(value, timedelta):
+        return str(value)
+    if isinstance(value, KeepLast):
+        return {"last": value.n}
+    if isinstance(value, KeepEvery):
+        units = {"epochs": value.epochs, "steps": value.steps, "hours": value.hours}
+        return {"every": {unit: count for unit, count in units.items() if count is not None}}
+    if isinstance(value, KeepBest):
+        return {"best": {"k": value.k, "monitor": value.monitor, "mode": value.mode}}
+    raise TypeError(f"{value!r} has no plain form")
 
 
 def doubled_metric_names(filename: str) -> tuple[str, ...]:
@@ -145,11 +185,10 @@ def policy(name: str, given: Mapping[str, Given], where: str) -> Policy:
             f"{given['save_top_k'].where}: {quoted(top_k)} best of what? Without a monitor nothing ranks the files "
             f"(add monitor, for example val_loss, or keep -1, 0 or 1)"
         )
-    if result.get("every_n_epochs") is not None and result.get("every_n_train_steps") is not None:
-        raise CommandError(
-            f"{where}: every_n_epochs={quoted(result.get('every_n_epochs'))} and "
-            f"every_n_train_steps={quoted(result.get('every_n_train_steps'))} exclude each other (keep one of them)"
-        )
+    triggers = [key for key in TRIGGER_KEYS if result.get(key) is not None]
+    if len(triggers) > 1:
+        listed = " and ".join(f"{key}={quoted(result.get(key))}" for key in triggers)
+        raise CommandError(f"{where}: {listed} exclude each other (keep one of them)")
     return result
 
 

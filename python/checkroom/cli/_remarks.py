@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from checkroom import format_size
+from checkroom import KeepLast, format_size
 from checkroom.cli._estimate_report import EstimateReport
 from checkroom.cli._estimate_request import Dataset
 from checkroom.cli._policy import Policy
@@ -79,4 +79,5 @@ def _filename(policy: Policy) -> Iterator[str]:
 
 def _last_is_newest_top_k(policy: Policy, version: str) -> bool:
     major, minor = (int(number) for number in re.findall(r"\d+", version)[:2])
-    return bool((major, minor) >= (2, 6) and policy.get("save_last") and policy.get("monitor"))
+    newest = any(isinstance(rule, KeepLast) for rule in policy.get("keep") or ())
+    return bool((major, minor) >= (2, 6) and policy.get("save_last") and policy.get("monitor") and not newest)

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from checkroom.cli._estimate_report import EstimateReport, Fit, Peak, Row, Scaling, Scenario, Span, StrategyReport
+from checkroom.cli._policy import plain
 from checkroom.cli._remarks import remarks
 
 __all__ = ["as_csv", "as_data", "as_json"]
@@ -17,7 +18,7 @@ FORMAT = 1
 
 def as_json(report: EstimateReport) -> str:
     """One JSON object, indented, that ends in a newline."""
-    return json.dumps(as_data(report), indent=2) + "\n"
+    return json.dumps(as_data(report), indent=2, default=plain) + "\n"
 
 
 def as_data(report: EstimateReport) -> dict[str, Any]:

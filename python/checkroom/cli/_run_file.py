@@ -27,11 +27,15 @@ class RunFile:
         values: By key, as a flag would give them.
         policies: ``[policies.NAME]``: by name, the arguments by key.
         strategies: ``[strategies.NAME]``: the same, with ``epochs``.
+        remarks: What the reader should know about it.
+        together: Do the policies act in one run, and not in its stead?
     """
 
     values: dict[str, Given] = field(default_factory=dict)
     policies: dict[str, dict[str, Given]] = field(default_factory=dict)
     strategies: dict[str, dict[str, Given]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    together: bool = False
 
 
 def read_run_file(path: Path, *, keys: Collection[str], tables: Mapping[str, Collection[str]]) -> RunFile:

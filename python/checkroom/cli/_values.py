@@ -7,8 +7,10 @@ text names where the value was written. No I/O: what has to be looked up on a di
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -16,8 +18,8 @@ from checkroom import parse_size
 from checkroom.cli._errors import CommandError, quoted
 
 __all__ = [
-    "Given", "choice", "count", "counts", "fraction", "integer", "number", "path_of", "seconds", "size", "text_of",
-    "truth",
+    "Given", "choice", "count", "counts", "fraction", "integer", "interval", "number", "path_of", "seconds", "size",
+    "text_of", "truth",
 ]
 
 _MOST_COUNT = 2**63 - 1
@@ -133,6 +135,19 @@ def number(given: Given, *, hint: str) -> float:
 def seconds(given: Given, *, per_unit: float) -> float:
     """A time above 0 in a unit of ``per_unit`` seconds, in seconds."""
     return number(given, hint="write a time above 0, for example 1.3") * per_unit
+
+
+def interval(given: Given) -> timedelta:
+    """A time above 0: seconds, or as LightningCLI writes it: ``"0:30:00"``, ``"1 day, 0:00:00"``."""
+    hint = "write for example 0:30:00, or a number of seconds"
+    match = re.fullmatch(r"(?:(\d+) days?, )?(\d+):(\d\d?):(\d\d?(?:\.\d+)?)", str(given.value).strip())
+    if isinstance(given.value, str) and match is not None:
+        days, hours, minutes = (int(part or 0) for part in match.groups()[:3])
+        length = timedelta(days=days, hours=hours, minutes=minutes, seconds=float(match[4]))
+        if not length:
+            raise _wrong(given, "not above 0", hint)
+        return length
+    return timedelta(seconds=number(given, hint=hint))
 
 
 def fraction(given: Given) -> Decimal:

@@ -24,11 +24,16 @@ def advise(
     optimizer: flags.Optimizer = None,
     weights_only_size: flags.WeightsOnlySize = None,
     max_epochs: flags.Length = None,
+    max_steps: flags.MaxSteps = None,
     steps_per_epoch: flags.StepsPerEpoch = None,
     samples: flags.Samples = None,
     batch_size: flags.BatchSize = None,
     accumulate: flags.Accumulate = None,
     devices: flags.Devices = None,
+    check_val_every_n_epoch: flags.CheckValEveryNEpoch = None,
+    val_check_interval: flags.ValCheckInterval = None,
+    seconds_per_step: flags.SecondsPerStep = None,
+    hours: flags.Hours = None,
     lightning_version: flags.LightningVersion = None,
     save_top_k: flags.SaveTopK = None,
     monitor: flags.Monitor = None,
@@ -36,7 +41,9 @@ def advise(
     save_last: flags.SaveLast = None,
     every_n_epochs: flags.EveryNEpochs = None,
     every_n_train_steps: flags.EveryNTrainSteps = None,
+    train_time_interval: flags.TrainTimeInterval = None,
     save_weights_only: flags.SaveWeightsOnly = False,
+    max_size: flags.MaxSize = None,
     tensorboard_per_epoch: flags.TensorboardPerEpoch = None,
     csv_per_epoch: flags.CsvPerEpoch = None,
     log_steps_per_epoch: flags.LogStepsPerEpoch = None,
@@ -44,6 +51,7 @@ def advise(
     free: flags.Room = None,
     min_free: flags.MinFree = None,
     run: flags.Run = None,
+    config: flags.Config = None,
     format: flags.AdviceFormat = "table",
     plot: flags.Plot = None,
 ) -> int:
@@ -62,7 +70,7 @@ def advise(
     from checkroom.cli._plot import plot as draw
 
     picture = check_plot_path(plot)
-    report = advice_report(estimate_request(given_flags(context.params), run=run))
+    report = advice_report(estimate_request(given_flags(context.params), run=run, config=config))
     if picture is not None:
         request = report.request
         assert request.free is not None

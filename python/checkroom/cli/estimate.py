@@ -25,11 +25,14 @@ def estimate(
     weights_only_size: flags.WeightsOnlySize = None,
     epochs: flags.Epochs = None,
     max_epochs: flags.MaxEpochs = None,
+    max_steps: flags.MaxSteps = None,
     steps_per_epoch: flags.StepsPerEpoch = None,
     samples: flags.Samples = None,
     batch_size: flags.BatchSize = None,
     accumulate: flags.Accumulate = None,
     devices: flags.Devices = None,
+    check_val_every_n_epoch: flags.CheckValEveryNEpoch = None,
+    val_check_interval: flags.ValCheckInterval = None,
     seconds_per_step: flags.SecondsPerStep = None,
     hours: flags.Hours = None,
     lightning_version: flags.LightningVersion = None,
@@ -39,8 +42,10 @@ def estimate(
     save_last: flags.SaveLast = None,
     every_n_epochs: flags.EveryNEpochs = None,
     every_n_train_steps: flags.EveryNTrainSteps = None,
+    train_time_interval: flags.TrainTimeInterval = None,
     save_weights_only: flags.SaveWeightsOnly = False,
     filename: flags.Filename = None,
+    max_size: flags.MaxSize = None,
     policy: flags.Policy = None,
     compare: flags.Compare = False,
     dataset: flags.Dataset = None,
@@ -57,6 +62,7 @@ def estimate(
     free: flags.Free = None,
     min_free: flags.MinFree = None,
     run: flags.Run = None,
+    config: flags.Config = None,
     format: flags.Format = "table",
     plot: flags.Plot = None,
 ) -> None:
@@ -75,7 +81,9 @@ def estimate(
     from checkroom.cli._plot import plot as draw
 
     picture = check_plot_path(plot)
-    request = estimate_request(given_flags(context.params), run=run, policies=policy or (), compare=compare)
+    request = estimate_request(
+        given_flags(context.params), run=run, config=config, policies=policy or (), compare=compare
+    )
     report = compute(request)
     if picture is not None:
         rows = [(one.name, run_spec(request, one, request.max_epochs)) for one in request.policies]
