@@ -26,6 +26,12 @@ def _flag(name: str, metavar: str, panel: str, text: str) -> typer.models.Option
     return option
 
 
+def _switch(name: str, panel: str, text: str) -> typer.models.OptionInfo:
+    # An empty metavar: some versions of typer would name a type that the reader is not to write.
+    option: typer.models.OptionInfo = typer.Option(name, metavar="", help=text, rich_help_panel=panel)
+    return option
+
+
 _Text = Optional[str]
 
 
@@ -41,8 +47,10 @@ def estimate(
     trainable: Annotated[
         _Text, _flag("--trainable", "N", _SIZE, "Of these, how many are trained, for example 40M; default: all.")
     ] = None,
-    dtype: Annotated[_Text, _flag("--dtype", "NAME", _SIZE, "Type of the weights, for example bf16.")] = None,
-    optimizer: Annotated[_Text, _flag("--optimizer", "NAME", _SIZE, "For example adamw.")] = None,
+    dtype: Annotated[
+        _Text, _flag("--dtype", "NAME", _SIZE, "Type of weights and states, for example bf16; default: fp32.")
+    ] = None,
+    optimizer: Annotated[_Text, _flag("--optimizer", "NAME", _SIZE, "For example sgd; default: adamw.")] = None,
     weights_only_size: Annotated[
         _Text, _flag("--weights-only-size", "SIZE", _SIZE, "Without optimizer states, for --save-weights-only.")
     ] = None,
@@ -60,8 +68,8 @@ def estimate(
     batch_size: Annotated[_Text, _flag("--batch-size", "N", _RUN, "Samples a batch and device; default: 1.")] = None,
     accumulate: Annotated[_Text, _flag("--accumulate", "N", _RUN, "Batches an optimizer step; default: 1.")] = None,
     devices: Annotated[_Text, _flag("--devices", "N", _RUN, "Devices that share the samples; default: 1.")] = None,
-    seconds_per_step: Annotated[_Text, _flag("--seconds-per-step", "SECONDS", _RUN, "Of one optimizer step.")] = None,
-    hours: Annotated[_Text, _flag("--hours", "HOURS", _RUN, "Of the whole run, instead of seconds a step.")] = None,
+    seconds_per_step: Annotated[_Text, _flag("--seconds-per-step", "SECONDS", _RUN, "Of an optimizer step.")] = None,
+    hours: Annotated[_Text, _flag("--hours", "HOURS", _RUN, "Of the whole run, instead.")] = None,
     lightning_version: Annotated[
         _Text, _flag("--lightning-version", "X.Y", _RUN, "Whose ModelCheckpoint to compare with; default: 2.6.")
     ] = None,
@@ -71,10 +79,10 @@ def estimate(
     save_last: Annotated[
         _Text, _flag("--save-last", "[true|link]", _POLICY, "Keep a last.ckpt as well; alone it means true.")
     ] = None,
-    every_n_epochs: Annotated[_Text, _flag("--every-n-epochs", "N", _POLICY, "Default: 1.")] = None,
-    every_n_train_steps: Annotated[_Text, _flag("--every-n-train-steps", "N", _POLICY, "Instead of epochs.")] = None,
+    every_n_epochs: Annotated[_Text, _flag("--every-n-epochs", "N", _POLICY, "Save so often; default: 1.")] = None,
+    every_n_train_steps: Annotated[_Text, _flag("--every-n-train-steps", "N", _POLICY, "Instead.")] = None,
     save_weights_only: Annotated[
-        bool, typer.Option("--save-weights-only", help="No optimizer states.", rich_help_panel=_POLICY)
+        bool, _switch("--save-weights-only", _POLICY, "No optimizer states.")
     ] = False,
     filename: Annotated[_Text, _flag("--filename", "PATTERN", _POLICY, "For the call to paste.")] = None,
     policy: Annotated[
@@ -85,7 +93,7 @@ def estimate(
         ),
     ] = None,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Show the policies side by side as well.", rich_help_panel=_POLICY)
+        bool, _switch("--compare", _POLICY, "Show the policies side by side as well.")
     ] = False,
     dataset: Annotated[
         _Text, _flag("--dataset", "PATH|SIZE", _DISK, "A path is measured: files, bytes, train and validation counts.")
@@ -124,6 +132,10 @@ def estimate(
     """Estimate what a run will write: files and bytes at rest, at the peak, and whether they fit.
 
     The peak is shown for Lightning's own ModelCheckpoint beside checkroom's.
+
+    Two values are needed: the size of a checkpoint and the number of epochs. For example:
+
+    checkroom estimate --checkpoint-size 6.9GB --epochs 20 --monitor val_loss --save-top-k 3 --free .
 
     The exit code is 0 even where the run does not fit; a wrong value ends with 2.
     """
