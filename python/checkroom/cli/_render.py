@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import IO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -37,11 +38,11 @@ def print_tables(report: EstimateReport, console: Console) -> None:
     for wide, narrow in zip(tables(report), narrow_tables(report)):
         console.print()
         console.print(Text(wide.title, style="bold"))
-        _print_table(console, wide if _width(wide) <= console.width else narrow)
+        _print_table(console, wide if _fits(wide, console.width) else narrow)
     console.print()
     console.print(Text("To paste", style="bold"))
     for policy in _named_policies(report):
-        _print_line(console, Text(f"  # {policy.name}", style="dim"))
+        _print_line(console, Text(f"  # {policy.title}", style="dim"))
         for line in _call_lines(policy, console.width - 2):
             _print_line(console, Text("  " + line))
     notes = remarks(report)
@@ -62,17 +63,39 @@ def _named_policies(report: EstimateReport) -> Iterator[Policy]:
     yield from (strategy.policy for strategy in report.request.strategies)
 
 
-def _widths(table: Table) -> list[int]:
-    """The least width at which no figure of a column breaks."""
-    widths = [max(map(len, name.split())) for name in table.columns]
+def _widths(table: Table, room: int) -> list[int]:
+    """The widths at which no figure breaks, and names of columns over as few lines as the room allows."""
+    figures = [0] * len(table.columns)
     for section in table.sections:
         for row in section.rows:
-            widths = [max(width, len(cell)) for width, cell in zip(widths, row)]
+            figures = [max(width, cell_len(cell)) for width, cell in zip(figures, row)]
+    for lines in range(1, max(len(name.split()) for name in table.columns) + 1):
+        widths = [max(width, _name_width(name, lines)) for width, name in zip(figures, table.columns)]
+        if _width(widths) <= room:
+            break
     return widths
 
 
-def _width(table: Table) -> int:
-    return sum(_widths(table)) + _GAP * (len(table.columns) - 1)
+def _name_width(name: str, lines: int) -> int:
+    """The least width at which the name of a column takes so many lines; no word breaks."""
+    words = name.split()
+    for width in range(max(map(cell_len, words)), cell_len(name)):
+        used, line = 1, cell_len(words[0])
+        for word in words[1:]:
+            line += 1 + cell_len(word)
+            if line > width:
+                used, line = used + 1, cell_len(word)
+        if used <= lines:
+            return width
+    return cell_len(name)
+
+
+def _width(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _fits(table: Table, room: int) -> bool:
+    return _width(_widths(table, room)) <= room
 
 
 def _call_lines(policy: Policy, width: int) -> Iterator[str]:
@@ -108,10 +131,10 @@ def _print_line(console: Console, line: Text) -> None:
 
 
 def _print_table(console: Console, table: Table) -> None:
-    widths = _widths(table)
+    widths = _widths(table, console.width)
     _print_rows(console, table, Section("", ()), widths, header=True)
     line = "-" if console.options.ascii_only else "\u2500"
-    _print_line(console, Text(line * _width(table), style="dim"))
+    _print_line(console, Text(line * _width(widths), style="dim"))
     for section in table.sections:
         if section.heading:
             console.print(Text(section.heading, style="bold cyan"))
@@ -131,7 +154,7 @@ def _print_rows(console: Console, table: Table, section: Section, widths: list[i
         cells = [Text(cell, style=_style(cell)) for cell in row]
         grid.add_row(*[part for cell in cells for part in (Text(), cell)][1:])
     # A terminal that is too narrow even for this wraps lines itself; rich would break figures.
-    options = console.options.update(width=max(console.width, _width(table)))
+    options = console.options.update(width=max(console.width, _width(widths)))
     for segments in console.render_lines(grid, options, pad=False):
         line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
         line.rstrip()  # rich fills every cell up to its column's width
@@ -153,7 +176,7 @@ def _markdown(report: EstimateReport) -> Iterator[str]:
             if section.heading:
                 yield f"### {_escaped(section.heading)}"
                 yield ""
-            yield _markdown_row(table.columns)
+            yield _markdown_row([_escaped(name) for name in table.columns])
             yield _markdown_row([":--" if index < table.names else "--:" for index in range(len(table.columns))])
             yield from (_markdown_row([_escaped(cell) for cell in row]) for row in section.rows)
     yield ""
@@ -161,7 +184,7 @@ def _markdown(report: EstimateReport) -> Iterator[str]:
     yield ""
     yield "```python"
     for policy in _named_policies(report):
-        yield f"{policy.call}  # {policy.name}"
+        yield f"{policy.call}  # {policy.title}"
     yield "```"
     notes = remarks(report)
     if notes:
