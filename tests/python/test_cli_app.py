@@ -36,7 +36,8 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
          "'500M')"),
         (["--checkpoint-size", "1GB", "--epochs", "-5"], "--epochs: less than 1: '-5' (write for example 5,10,20)"),
         (["--epochs", "5", "--from-checkpoint", "/no.ckpt"],
-         "--from-checkpoint: '/no.ckpt': no such file or directory (give the path of a .ckpt file)"),
+         "--from-checkpoint: '/no.ckpt': no such file or directory (give the path of a .ckpt file, or "
+         "--checkpoint-size)"),
         (["--run", "/no.toml"], "--run: '/no.toml': no such file or directory (give the path of a run file)"),
         ([*BASE, "--save-top-k", "3"],
          "--save-top-k: '3' best of what? Without a monitor nothing ranks the files (add monitor, for example "
@@ -45,11 +46,10 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
          "--checkpoint-size '1GB' and --parameters '7B' both say how large a checkpoint is (keep one of them)"),
         ([*BASE, "--format", "xml"], "--format: not a format: 'xml' (one of table, json, markdown, csv)"),
         ([*BASE, "--misc", "a\nb"],
-         "--misc: not a size: 'a b' (it does not start with a number; write for example '6.9 GB', '27.6 GiB' or "
-         "'500M')"),
+         "--misc: not a size: 'a b' (write for example '6.9 GB', '27.6 GiB' or '500M')"),
         ([*BASE, "--dataset", "nowhere"],
          "--dataset: neither a size nor a path that exists: 'nowhere' (write for example 5.66GB, or the path of a file "
-         "or folder)"),
+         "or folder that exists)"),
     ],
 )
 def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str], words: list[str], line: str) -> None:
@@ -148,6 +148,10 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"checkroom {__version__}\n"
     assert run([]) == 0
     assert "estimate" in capsys.readouterr().out
+    for words in (["estimate", "--help"], ["estimate", "-h"]):
+        assert run(words) == 0
+        out = capsys.readouterr().out
+        assert "--checkpoint-size" in out and out.count("<bool>") <= 1  # typer's own --help
     with pytest.raises(SystemExit) as end:
         main(["--help"])
     assert end.value.code == 0
@@ -190,6 +194,50 @@ def test_help_loads_nothing_that_it_does_not_need(command: str) -> None:
     loaded = set(done.stderr.split("LOADED", 1)[1].split())
     assert "checkroom.cli._flags" in loaded
     assert not loaded & {"torch", "numpy", "matplotlib", "lightning", "checkroom.cli._estimate_report"}
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = line.replace("ESTIMATE", f'"{sys.executable}" -m checkroom estimate {" ".join(BASE)}')
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, errors="surrogateescape",
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("format", ["table", "json", "csv", "markdown"])
+def test_an_output_that_takes_nothing(format: str) -> None:
+    full = shell(f"ESTIMATE --format {format} >/dev/full")
+    assert (full.returncode, full.stdout) == (2, "")
+    assert full.stderr == (
+        "checkroom estimate: cannot write the output: no space left on device (give another file, or make room)\n"
+    )
+    closed = shell(f"ESTIMATE --format {format} >&-")
+    assert closed.returncode == 2
+    assert closed.stderr.startswith("checkroom estimate: cannot write the output: it is closed (")
+    assert closed.stderr.count("\n") == 1
+
+
+def test_an_error_goes_to_stderr_or_nowhere() -> None:
+    done = shell("ESTIMATE --misc much 2>&-")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("format", ["table", "json", "csv", "markdown"])
+def test_a_terminal_that_knows_few_characters(format: str) -> None:
+    done = shell(f"ESTIMATE --policy größer:save_top_k=1 --format {format}", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "gr\\xf6\\xdfer" in done.stdout or "gr\\u00f6\\u00dfer" in done.stdout
+
+
+@pytest.mark.parametrize("format", ["table", "json", "markdown"])
+def test_a_name_that_is_no_text(tmp_path: Path, format: str) -> None:
+    os.mkdir(os.path.join(os.fsencode(tmp_path), b"d\xff"))
+    done = shell(f"ESTIMATE --free '{tmp_path}/'$'d\\xff' --format {format}", PYTHONIOENCODING="utf-8")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "d\\udcff" in done.stdout.replace("\\\\", "\\")  # markdown doubles it
+    refused = shell("ESTIMATE --free $'no\\xff'")
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert "'no\\udcff'" in refused.stderr
 
 
 def test_a_reader_that_leaves_early() -> None:

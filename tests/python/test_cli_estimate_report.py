@@ -211,8 +211,20 @@ def test_too_many_saves_are_refused(steps: str) -> None:
 
 
 def test_the_core_refuses_what_it_cannot_count() -> None:
-    request = request_of(checkpoint_size="9 EB", epochs="1000", save_top_k="-1")
-    with pytest.raises(CommandError, match="64 bits"):
+    for flags, largest in (
+        ({"checkpoint_size": "9 EB", "save_top_k": "-1"}, "the checkpoint is the largest, '9.0 EB'"),
+        ({"misc": "9.2 EB", "model_files": "1 EB"}, "the misc is the largest, '9.2 EB'"),
+        ({"dataset": "9.22 EB", "free": "1GB", "checkpoint_size": "1 EB"}, "the dataset is the largest, '9.2 EB'"),
+        ({"csv_per_epoch": "1 EB"}, "the CSV log of an epoch is the largest, '1.0 EB'"),
+    ):
+        with pytest.raises(CommandError, match="^the run's bytes add up to more than 9.2 EB: ") as caught:
+            estimate(request_of(epochs="1000", **flags))
+        assert largest in str(caught.value)
+
+
+def test_steps_that_cannot_be_counted() -> None:
+    request = request_of(steps_per_epoch="9223372036854775807")
+    with pytest.raises(CommandError, match=r"'9223372036854775807' steps in each of \d+ epochs are too many"):
         estimate(request)
 
 

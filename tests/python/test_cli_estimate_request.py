@@ -118,7 +118,23 @@ def test_every_flag_is_a_key() -> None:
     assert set(FLAGS) <= set(FILE_KEYS)
 
 
-@pytest.mark.parametrize("version", ["2.6", "2.6.5", "2.10.0rc1"])
+def test_policies_of_the_command_line_stand_beside_its_flags() -> None:
+    request = ask(RUN_FILE, policies=("weekly:every_n_epochs=7", "all:save_top_k=-1"), save_top_k="1")
+    assert [policy.name for policy in request.policies] == ["weekly", "all", "flags"]
+    with pytest.raises(CommandError, match="^--policy: two policies of the name 'a'"):
+        ask(policies=("a:save_top_k=1", "a:save_top_k=-1"))
+    with pytest.raises(CommandError, match="^policy 'flags': single flags make a policy of that name"):
+        ask(policies=("flags:save_top_k=1", "all:save_top_k=-1"), mode="min")
+
+
+def test_what_nobody_named_has_a_label(tmp_path: Path) -> None:
+    assert ask().policies[0].title == "the defaults"
+    assert ask(save_top_k="1").policies[0].title == "your flags"
+    assert ask(written(tmp_path, "save_top_k = 1\n")).policies[0].title == "the run file"
+    assert ask(policies=("file:save_top_k=1", "default:save_top_k=-1")).policies[0].title == "file"
+
+
+@pytest.mark.parametrize("version", ["2.6", "2.6.5", "2.10.0rc1", "2.6.0.dev20250101", "2.6.0.post1", "2.6.1+cpu"])
 def test_versions(version: str) -> None:
     assert ask(lightning_version=version).lightning_version == version
 
@@ -130,6 +146,10 @@ def test_versions(version: str) -> None:
         ({"epochs": "99999999"}, "--epochs: '99999999' epochs are too many"),
         ({"max_epochs": "99999999"}, "--max-epochs: '99999999' epochs are too many"),
         ({"lightning_version": "two"}, "--lightning-version: not a version: 'two'"),
+        ({"lightning_version": "6.9 QB"}, "--lightning-version: not a version: '6.9 QB' (write for example 2.6)"),
+        ({"scale_dataset": "1,9223372036854775807", "steps_per_epoch": "100"},
+         "--scale-dataset: too large a number: '9223372036854775807'"),
+        ({"scale_dataset": "9", "steps_per_epoch": "1", "dataset": "2 EB"}, "--scale-dataset: too large a number: '9'"),
         ({"every_n_train_steps": "5"}, "every_n_train_steps='5' needs the steps of an epoch (give --steps-per-epoch"),
         ({"scale_dataset": "1,2"}, "--scale-dataset: '1,2' needs the steps of an epoch"),
         ({"val_fraction": "0.2"}, "--val-fraction: '0.2' of what? (give --dataset"),
@@ -146,11 +166,19 @@ def test_refusals(flags: dict[str, str], said: str) -> None:
     assert said in str(caught.value)
 
 
-def test_nothing_to_compare() -> None:
+def test_nothing_to_compare(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="^--compare: no policy is there to compare"):
         ask(compare=True)
     with pytest.raises(CommandError, match="^--compare: only the policy 'flags' is there to compare"):
         ask(compare=True, save_top_k="1")
+    with pytest.raises(CommandError, match="run.toml: compare: no policy is there to compare"):
+        ask(written(tmp_path, "compare = true\n"))
+
+
+@pytest.mark.parametrize("run", ["", " ", "a\0b"])
+def test_no_run_file(run: str) -> None:
+    with pytest.raises(CommandError, match="^--run: not a path: '"):
+        estimate_request({}, run=run)
 
 
 def test_no_length() -> None:
@@ -168,6 +196,9 @@ def test_no_length() -> None:
         ("[policies.x]\nevery_n_epochs = 1\nevery_n_train_steps = 5\n", "policy x: every_n_epochs='1' and"),
         ("save_weights_only = 3\n", "save_weights_only: neither true nor false: '3'"),
         ('lightning_version = 2\n', "lightning_version: not a version: '2'"),
+        # As a number this is 2.1.
+        ('lightning_version = 2.10\n', 'not a version: \'2.1\' (write a text, for example "2.6")'),
+        ("[policies.x]\nzzz = 1\n", "unknown key 'zzz'; known are save_top_k, every_n_epochs, every_n_tr"),
     ],
 )
 def test_refusals_of_a_file(tmp_path: Path, text: str, said: str) -> None:

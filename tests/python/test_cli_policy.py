@@ -19,6 +19,12 @@ def test_arguments_keep_their_order_and_become_values() -> None:
     assert made.call == 'ModelCheckpoint(monitor="val_loss", save_top_k=3, save_last=True)'
 
 
+def test_a_label_stands_for_a_name_that_nobody_gave() -> None:
+    assert Policy("flags", label="your flags").title == "your flags"
+    assert Policy("flags").title == "flags"
+    assert Policy("flags", label="your flags") == Policy("flags")
+
+
 def test_the_forecast_is_told_nothing_of_names() -> None:
     made = make(filename="a", auto_insert_metric_name="false", every_n_epochs=2)
     assert made.run_spec == {"every_n_epochs": 2}
@@ -85,7 +91,8 @@ def test_policy_text() -> None:
     assert policy_text(Given("plain:", "--policy")) == ("plain", {})
 
 
-@pytest.mark.parametrize("text", ["two", ":save_top_k=2", "save_top_k=2:x", "two:save_top_k", "two:save_top_k=", ""])
+@pytest.mark.parametrize("text", ["two", ":save_top_k=2", "save_top_k=2:x", "two:save_top_k", "two:save_top_k=", "",
+                                  "two:mode=min,mode=max", "a\x1b[31m:mode=min"])
 def test_no_policy_text(text: str) -> None:
     with pytest.raises(CommandError, match="^--policy: "):
         policy_text(Given(text, "--policy"))

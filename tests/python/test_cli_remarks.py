@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from checkroom.cli._estimate_report import estimate
 from checkroom.cli._estimate_request import EstimateRequest, estimate_request
 from checkroom.cli._remarks import remarks
@@ -21,7 +23,8 @@ def ask(*policies: str, **flags: str) -> EstimateRequest:
 
 
 def test_a_plain_run_has_no_remarks() -> None:
-    assert said(ask(free="100GB", dataset="5GB")) == ""
+    assert said(ask(free="100GB")) == ""
+    assert said(ask(dataset="5GB")) == ""
 
 
 def test_the_golden_run_has_those_of_its_errata() -> None:
@@ -29,8 +32,9 @@ def test_the_golden_run_has_those_of_its_errata() -> None:
     assert "231 files of 25.10 MB are 5.80 GB, but the dataset is given as 5.66 GB (read as IEC units" in text
     assert "The filename of recommended would hold epoch and val_loss twice" in text
     assert "last is the newest top-k save, not the last epoch (recommended, medium, long)" in text
-    assert "least is a last that shares its blocks with a kept file, most a last of its own" in text
-    assert len(text.splitlines()) == 4
+    assert "least is a last.ckpt that shares its blocks with a kept file, most one of its own" in text
+    assert "dataset, model files and misc are taken to lie on the disk already" in text
+    assert len(text.splitlines()) == 5
 
 
 def test_parts_that_agree_are_not_remarked() -> None:
@@ -66,3 +70,26 @@ def test_space_that_is_unknown() -> None:
 
 def test_flags_without_effect() -> None:
     assert "--batch-size: without effect" in said(ask(steps_per_epoch="9", batch_size="4"))
+    assert "--batch-size: without effect" in said(ask(batch_size="4"))
+    assert "--val-fraction: without effect" in said(ask(dataset="5GB", val_fraction="0.2"))
+    assert "--mean-file: without effect" in said(ask(dataset="5GB", mean_file="1MB"))
+    assert "--weights-only-size: without effect" in said(ask(weights_only_size="1MB"))
+    assert "--log-steps-per-epoch: without effect" in said(ask(steps_per_epoch="9", log_steps_per_epoch="4"))
+    with_effect = ask(
+        dataset="5GB", dataset_files="5", val_fraction="0.2", csv_per_epoch="1MB", log_steps_per_epoch="4"
+    )
+    assert "without effect" not in said(with_effect)
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [({"every_n_epochs": "20"}, "it saves every 20 epochs"), ({"save_top_k": "0"}, "save_top_k=0 keeps none"),
+     ({"every_n_train_steps": "500", "steps_per_epoch": "9"}, "it saves every 500 steps")],
+)
+def test_a_run_that_keeps_nothing(flags: dict[str, str], reason: str) -> None:
+    assert said(ask(**flags)) == f"With your flags, a run of 10 epochs leaves no checkpoint: {reason}."
+    assert "leaves no checkpoint" not in said(ask(**{**flags, "save_last": "true"} if "save_top_k" in flags else {}))
+
+
+def test_the_verdict_says_what_it_counts() -> None:
+    assert "lie on the disk already" in said(ask(free="100GB", misc="1GB"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,36 @@ def test_sizes_in_json_are_integers(report: EstimateReport) -> None:
     check(json.loads(as_json(report)))
 
 
+def test_sums(report: EstimateReport) -> None:
+    data = as_data(report)
+    for policy in data["policies"]:
+        for row in policy["rows"]:
+            logs = row["tensorboard_bytes"] + row["csv_bytes"]
+            for end in ("least", "most"):
+                assert row["total_bytes"][end] == row["checkpoint_bytes"][end] + logs
+                assert row["checkpoint_bytes"][end] <= min(row["peak_bytes"].values())
+    assert len(data["scenarios"]) == 3
+    for scenario in data["scenarios"]:
+        fixed = sum(scenario[f"{part}_bytes"] for part in ("model_files", "dataset", "tensorboard", "csv", "misc"))
+        for end in ("least", "most"):
+            assert scenario["total_bytes"][end] == scenario["checkpoint_bytes"][end] + fixed
+    for policy in data["verdict"]["policies"]:
+        for fit in (policy["checkroom"], policy["lightning"]):
+            assert fit["have_bytes"] == data["verdict"]["free_bytes"] - data["verdict"]["floor_bytes"]
+            assert fit["short_by_bytes"] == max(0, fit["need_bytes"] - fit["have_bytes"])
+            assert fit["enough"] == (fit["short_by_bytes"] == 0)
+
+
+def test_every_table_of_markdown_is_one() -> None:
+    report = small("a|b:save_top_k=-1", "`c`<d>:save_top_k=1", compare=True, misc="1GB", free="3GB")
+    columns = 0
+    for line in as_markdown(report).splitlines():
+        cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        assert columns in (0, cells) or cells == 0, line
+        columns = cells
+    assert "a\\|b" in as_markdown(report) and "\\`c\\`\\<d>" in as_markdown(report)
+
+
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 def test_no_line_is_wider_than_the_terminal(report: EstimateReport, width: int) -> None:
     assert max(map(len, shown(report, width).splitlines())) <= width
@@ -107,6 +138,15 @@ def test_no_figure_is_cut(report: EstimateReport, width: int) -> None:
             all(cell in text for section in table.sections for row in section.rows for cell in row) for table in forms
         )
     assert "\u2026" not in text
+
+
+def test_names_of_columns_take_as_few_lines_as_they_can(report: EstimateReport) -> None:
+    def lines(width: int) -> int:
+        text = shown(report, width).splitlines()
+        start = text.index("Checkpoints and logs")
+        return next(index for index, line in enumerate(text[start:]) if line.startswith("\u2500")) - 1
+
+    assert (lines(120), lines(80), lines(75)) == (1, 2, 3)
 
 
 def test_every_figure_has_its_unit(report: EstimateReport) -> None:

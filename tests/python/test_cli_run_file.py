@@ -37,7 +37,11 @@ def test_values_know_where_they_were_written(tmp_path: Path) -> None:
         ("policies = 3", "'policies' holds named tables"),
         ("[policies]\nsave_top_k = 3", "'policies' holds named tables (write [policies.NAME]"),
         ("[misc]\na = 1", "[misc] is a table, but 'misc' takes a value (write misc = ...)"),
-        (b"\xff\xfe", "not a TOML file: byte 0 is not UTF-8"),
+        (b"\xff\xfe", "not a TOML file: byte 0 is not UTF-8 (save it as UTF-8)"),
+        ("misc = " + "[" * 100_000, "nested too deeply"),
+        ("misc = " + "1" * 5000, "not TOML: "),
+        ('["policies"."a\\nb"]\n', "[policies]: not a name: 'a b' (write letters and digits)"),
+        ('[strategies." "]\n', "[strategies]: not a name: ''"),
     ],
 )
 def test_refusals(tmp_path: Path, text: str | bytes, said: str) -> None:
@@ -45,6 +49,15 @@ def test_refusals(tmp_path: Path, text: str | bytes, said: str) -> None:
         read(tmp_path, text)
     assert str(caught.value).startswith(f"{tmp_path}/run.toml: ")
     assert said in str(caught.value)
+
+
+def test_a_mark_of_byte_order_is_no_key(tmp_path: Path) -> None:
+    assert read(tmp_path, b"\xef\xbb\xbfepochs = 5\r\n").values["epochs"].value == 5
+
+
+def test_a_file_without_an_end() -> None:
+    with pytest.raises(CommandError, match="^--run: '/dev/zero': too large for a run file"):
+        read_run_file(Path("/dev/zero"), keys=[], tables={})
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def test_more_data_rounds_once() -> None:
 
 
 def test_seconds() -> None:
-    assert read({"seconds_per_step": "0.5"}).seconds == 0.5
+    assert read({"seconds_per_step": "0.5", "steps_per_epoch": 3}).seconds == 0.5
+    assert read({}, {"seconds_per_step": 0.5}).seconds == 0.5  # a file may wait for a flag with the steps
     assert read({"hours": "1.3", "steps_per_epoch": 171}).seconds == pytest.approx(1.3 * 3600 / 20 / 171)
     assert read({}).seconds is None
 
@@ -63,6 +64,7 @@ def test_the_files_hours_belong_to_the_files_steps() -> None:
         ({"steps_per_epoch": "3", "samples": "4"}, "--steps_per_epoch '3' and --samples '4' exclude each other"),
         ({"hours": "3", "seconds_per_step": "4"}, "--seconds_per_step '4' and --hours '3' exclude each other"),
         ({"hours": "3"}, "'3' hours of how many steps?"),
+        ({"seconds_per_step": "3"}, "'3' seconds for how many steps? (give --steps-per-epoch"),
         ({"batch_size": "0"}, "less than 1: '0'"),
         ({"samples": "many"}, "not a whole number: 'many'"),
     ],
@@ -75,5 +77,8 @@ def test_refusals(flags: dict[str, object], said: str) -> None:
 
 def test_a_flag_without_effect_is_remarked() -> None:
     (remark,) = read({"batch_size": "4"}, {"steps_per_epoch": 171}).remarks
-    assert remark.startswith("--batch_size: without effect")
+    assert remark.startswith("--batch_size: without effect, as the steps of an epoch are given")
+    (remark,) = read({"batch_size": "4", "devices": "2"}).remarks
+    assert remark == "--batch_size, --devices: without effect, as the samples are not known; give --samples."
+    assert read({"batch_size": "4"}, dataset=10).remarks == ()
     assert read({}, {"steps_per_epoch": 171, "batch_size": 1}).remarks == ()

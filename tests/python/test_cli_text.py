@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checkroom.cli._estimate_report import Span
-from checkroom.cli._text import count_span, duration, epochs_range, precise_size, size_span
+from checkroom.cli._text import count_span, counted, duration, epochs_range, precise_size, size_span
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,15 @@ def test_precise_size(size: int, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(45, "45 s"), (89.6, "90 s"), (720, "12 min"), (4680, "1.3 h"), (46800, "13.0 h"), (302400, "3.5 days")],
+    [(45, "45 s"), (89.6, "90 s"), (720, "12 min"), (4680, "1.3 h"), (46800, "13.0 h"), (302400, "3.5 days"),
+     (10**8, "3.2 years"), (1e30, "3.2e+22 years")],
 )
 def test_duration(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
 
 
 def test_counts_and_ranges() -> None:
+    assert (counted(1, "epoch"), counted(20, "epoch"), counted(0, "file")) == ("1 epoch", "20 epochs", "0 files")
     assert count_span(Span(3, 4)) == "3-4"
     assert count_span(Span(3, 3)) == "3"
     assert epochs_range(20, 50) == "20-50"

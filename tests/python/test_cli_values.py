@@ -24,10 +24,13 @@ def test_size(value: object, expected: int) -> None:
     assert _values.size(given(value)) == expected
 
 
-@pytest.mark.parametrize("value", ["6.9 QB", "-1GB", "", True, 1.5, [1], "99999999999GB"])
+@pytest.mark.parametrize(
+    "value", ["6.9 QB", "-1GB", "", True, 1.5, [1], "99999999999GB", "1\0", "\x1b[31m", "\udcff", "1" * 5000, "1\n2"]
+)
 def test_no_size(value: object) -> None:
-    with pytest.raises(CommandError, match="^--here: "):
+    with pytest.raises(CommandError, match="^--here: ") as caught:
         _values.size(given(value))
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,9 @@ def test_count(value: object, expected: int) -> None:
     assert _values.count(given(value), hint="hint") == expected
 
 
-@pytest.mark.parametrize("value", ["7X", "B", "", "-7B", "0", "0.5", True, 1.5, "nan", "infB", "10000000000T"])
+@pytest.mark.parametrize(
+    "value", ["7X", "B", "", "-7B", "0", "0.5", True, 1.5, "nan", "infB", "10000000000T", "1e999999", "1e9999999999"]
+)
 def test_no_count(value: object) -> None:
     with pytest.raises(CommandError, match=r"^--here: .* \(hint\)$"):
         _values.count(given(value), hint="hint")
@@ -74,10 +79,16 @@ def test_numbers_and_times() -> None:
     assert _values.seconds(given(1.3), per_unit=3600) == pytest.approx(4680)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "x", False])
-def test_no_number(value: object) -> None:
-    with pytest.raises(CommandError, match="above 0|not a number"):
-        _values.seconds(given(value), per_unit=1)
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("0", "not above 0: '0'"), (-1, "not above 0: '-1'"), ("nan", "not a number: 'nan'"), ("x", "not a number: 'x'"),
+     (False, "not a number: 'false'"), ("inf", "more than 300 years: 'inf'"), ("1e308", "more than 300 years"),
+     (10**400, "more than 300 years")],
+)
+def test_no_time(value: object, said: str) -> None:
+    with pytest.raises(CommandError, match=f"^--here: {said}") as caught:
+        _values.seconds(given(value), per_unit=3600)
+    assert str(caught.value).endswith("(write a time above 0, for example 1.3)")
 
 
 def test_words() -> None:
@@ -107,3 +118,17 @@ def test_a_path_is_relative_to_the_file_it_was_written_in() -> None:
     assert _values.path_of(Given("/data", "x", Path("runs"))) == Path("/data")
     assert _values.path_of(Given("~/data", "x", Path("runs"))) == Path.home() / "data"
     assert _values.path_of(given("data")) == Path("data")
+    assert _values.path_of(given("\udcff")) == Path("\udcff")  # how Python writes a byte that is no character
+
+
+@pytest.mark.parametrize("value", ["", " ", "a\0b", "\ud800", 5, True, None, ["a"], "~no-such-user-here/x"])
+def test_no_path(value: object) -> None:
+    with pytest.raises(CommandError, match="^--here: no"):
+        _values.path_of(given(value))
+
+
+@pytest.mark.parametrize("value", ["a\nb", "\x1b[31mred", "\0", "\udcff"])
+def test_a_text_has_one_line(value: str) -> None:
+    with pytest.raises(CommandError, match="^--here: not a text of one line: '") as caught:
+        _values.text_of(given(value))
+    assert str(caught.value).isprintable()

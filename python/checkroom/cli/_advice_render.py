@@ -108,7 +108,7 @@ def _headline(report: AdviceReport) -> Iterator[tuple[str, str]]:
     room = f"{format_size(free.bytes)} free{where}, floor {format_size(free.floor)}"
     yield "Room", f"{format_size(advice.have_bytes)}: {room}"
     for own in report.own:
-        yield ("Your arguments" if len(report.own) == 1 else own.policy.name), _verdict(own)
+        yield ("Your arguments" if len(report.own) == 1 else own.policy.title), _verdict(own)
     if not report.fits:
         yield "Nothing fits", "; ".join(_ways(report))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ import typer
 
 from checkroom import __version__
 from checkroom.cli import advise, estimate
-from checkroom.cli._errors import CommandError
+from checkroom.cli._errors import CommandError, one_line
 
 __all__ = ["app", "run"]
 
@@ -23,6 +25,7 @@ app = typer.Typer(
     help="Room for your checkpoints: forecast what a training run will write, before it starts.",
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("estimate")(estimate.estimate)
 app.command("advise")(advise.advise)
@@ -38,7 +41,10 @@ def _print_version(wanted: bool) -> None:
 def _root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", metavar="", help="Print the version and exit.", callback=_print_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Room for your checkpoints: forecast what a training run will write, before it starts."""
@@ -58,17 +64,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
     words = _with_save_last_value(list(sys.argv[1:] if arguments is None else arguments))
     command = PROGRAM + (f" {words[0]}" if words and not words[0].startswith("-") else "")
     try:
+        _prepare_output()
         code = app(words, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except CommandError as error:
         return _fail(command, str(error))
     except BrokenPipeError:
-        # The reader has gone (`| head`). Python flushes once more at exit: give that somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # the reader has gone (`| head`)
         return 1
     except OSError as error:
-        return _fail(command, f"'{error.filename}': {error.strerror}" if error.filename else str(error))
+        # What a command reads it reports itself: this is the output.
+        _discard_output()
+        reason = (error.strerror or str(error)).lower()
+        return _fail(command, f"cannot write the output: {reason} (give another file, or make room)")
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except Exception as error:
@@ -81,8 +90,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(path, f"{message().rstrip('.')} (see {path} --help)")
 
 
+def _prepare_output() -> None:
+    """Makes sure that there is an output, and that it can take every character in some form."""
+    if sys.stdout is None:  # closed by the caller (`>&-`)
+        raise CommandError("cannot write the output: it is closed (give it a file, a pipe or a terminal)")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may be bytes that are no characters, and the terminal may know few.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    # Python flushes once more at exit: give that somewhere to go.
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _fail(command: str, message: str) -> int:
-    print(f"{command}: {' '.join(message.split())}", file=sys.stderr)
+    if sys.stderr is not None:  # closed by the caller (`2>&-`): print would take stdout instead
+        print(f"{command}: {one_line(message)}", file=sys.stderr)
     return USAGE_EXIT
 
 

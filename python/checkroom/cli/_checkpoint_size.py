@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from checkroom import format_size
 from checkroom.cli import _values
-from checkroom.cli._errors import CommandError, quoted
+from checkroom.cli._errors import CommandError, one_line, quoted
 from checkroom.cli._values import Given
 
 if TYPE_CHECKING:
@@ -66,7 +68,13 @@ def checkpoint_size(values: Mapping[str, Given]) -> CheckpointSize:
     else:
         result = _from_parameters(values)
     if "weights_only_size" in values:
-        weights_only = _positive(values["weights_only_size"])
+        stated = values["weights_only_size"]
+        weights_only = _positive(stated)
+        if weights_only > result.most:
+            raise CommandError(
+                f"{stated.where}: {quoted(stated.value)} is more than a whole checkpoint, {format_size(result.most)} "
+                f"(give the size without optimizer states)"
+            )
         return dataclasses.replace(result, weights_only=(weights_only, weights_only))
     return result
 
@@ -87,16 +95,21 @@ def _from_checkpoint(given: Given) -> CheckpointSize:
     from checkroom import sizing
 
     path = _values.path_of(given)
+    hint = "give the path of a .ckpt file, or --checkpoint-size"
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            # A pipe or a device: to open one may wait for ever.
+            raise CommandError(f"{given.where}: not a file: {quoted(path)} ({hint})")
         size = sizing.from_checkpoint(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"{given.where}: {quoted(path)}: {reason} (give the path of a .ckpt file)") from None
+        raise CommandError(f"{given.where}: {quoted(path)}: {reason} ({hint})") from None
     except (ValueError, OverflowError) as error:
-        raise CommandError(f"{given.where}: {error} (give the path of a .ckpt file)") from None
+        raise CommandError(f"{given.where}: {error} ({hint})") from None
     # Lightning leaves out the optimizer's states, and a little of the structure that described them.
     weights_only = size.total - size.optimizer
-    return CheckpointSize(size.total, size.total, size.total, (weights_only, weights_only), f"as {path}")
+    return CheckpointSize(size.total, size.total, size.total, (weights_only, weights_only), f"as {one_line(str(path))}")
 
 
 def _from_parameters(values: Mapping[str, Given]) -> CheckpointSize:
@@ -107,7 +120,10 @@ def _from_parameters(values: Mapping[str, Given]) -> CheckpointSize:
     trainable = _values.count(values["trainable"], hint=_PARAMETERS_HINT) if "trainable" in values else None
     if trainable is not None and trainable > parameters:
         where = values["trainable"]
-        raise CommandError(f"{where.where}: {quoted(where.value)} is more than all {quoted(given.value)} parameters")
+        raise CommandError(
+            f"{where.where}: {quoted(where.value)} is more than all {quoted(given.value)} parameters "
+            f"(give at most these)"
+        )
     words: dict[str, Any] = {key: _values.text_of(values[key]) for key in ("dtype", "optimizer") if key in values}
     try:
         size = sizing.from_parameters(parameters, trainable=trainable, **words)
@@ -116,7 +132,9 @@ def _from_parameters(values: Mapping[str, Given]) -> CheckpointSize:
         source = next((values[key] for key in words if str(error).startswith(key)), given)
         raise CommandError(f"{source.where}: {error}") from None
     known, weights_known = _bounds(size), _bounds(weights)
-    origin = f"estimated from {given.value} parameters"
+    if known[1] > _values.MOST_COUNT:
+        raise CommandError(f"{given.where}: too large a number: {quoted(given.value)} ({_PARAMETERS_HINT})")
+    origin = f"estimated from {one_line(str(given.value))} parameters"
     return CheckpointSize(known[0], size.total, known[1], weights_known, origin, size.notes)
 
 

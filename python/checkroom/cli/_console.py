@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
 __all__ = [
-    "Section", "Table", "call_lines", "console_for", "escaped", "markdown_table", "print_hanging", "print_line",
-    "print_pairs", "print_table", "width_of",
+    "Section", "Table", "call_lines", "console_for", "escaped", "fits", "markdown_table", "print_hanging", "print_line",
+    "print_pairs", "print_table",
 ]
 
 _PIPED_WIDTH = 120
@@ -72,10 +73,10 @@ def print_line(console: Console, line: Text) -> None:
 
 def print_table(console: Console, table: Table) -> None:
     """Prints a table with a line below its header."""
-    widths = _widths(table)
+    widths = _widths(table, console.width)
     _print_rows(console, table, Section("", ()), widths, header=True)
     line = "-" if console.options.ascii_only else "\u2500"
-    print_line(console, Text(line * width_of(table), style="dim"))
+    print_line(console, Text(line * _width(widths), style="dim"))
     for section in table.sections:
         if section.heading:
             console.print(Text(section.heading, style="bold cyan"))
@@ -95,7 +96,7 @@ def _print_rows(console: Console, table: Table, section: Section, widths: list[i
         cells = [Text(cell, style=_style(cell)) for cell in row]
         grid.add_row(*[part for cell in cells for part in (Text(), cell)][1:])
     # A terminal that is too narrow even for this wraps lines itself; rich would break figures.
-    options = console.options.update(width=max(console.width, width_of(table)))
+    options = console.options.update(width=max(console.width, _width(widths)))
     for segments in console.render_lines(grid, options, pad=False):
         line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
         line.rstrip()  # rich fills every cell up to its column's width
@@ -106,18 +107,40 @@ def _style(cell: str) -> str:
     return next((style for word, style in _STYLES.items() if cell == word or cell.startswith(word + " ")), "")
 
 
-def _widths(table: Table) -> list[int]:
-    """The least width at which no figure of a column breaks."""
-    widths = [max(map(len, name.split())) for name in table.columns]
+def _widths(table: Table, room: int) -> list[int]:
+    """The widths at which no figure breaks, and names of columns over as few lines as the room allows."""
+    figures = [0] * len(table.columns)
     for section in table.sections:
         for row in section.rows:
-            widths = [max(width, len(cell)) for width, cell in zip(widths, row)]
+            figures = [max(width, cell_len(cell)) for width, cell in zip(figures, row)]
+    for lines in range(1, max(len(name.split()) for name in table.columns) + 1):
+        widths = [max(width, _name_width(name, lines)) for width, name in zip(figures, table.columns)]
+        if _width(widths) <= room:
+            break
     return widths
 
 
-def width_of(table: Table) -> int:
-    """The least width of a table at which no figure breaks."""
-    return sum(_widths(table)) + _GAP * (len(table.columns) - 1)
+def _name_width(name: str, lines: int) -> int:
+    """The least width at which the name of a column takes so many lines; no word breaks."""
+    words = name.split()
+    for width in range(max(map(cell_len, words)), cell_len(name)):
+        used, line = 1, cell_len(words[0])
+        for word in words[1:]:
+            line += 1 + cell_len(word)
+            if line > width:
+                used, line = used + 1, cell_len(word)
+        if used <= lines:
+            return width
+    return cell_len(name)
+
+
+def _width(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def fits(table: Table, room: int) -> bool:
+    """Does the table fit into so many columns without a figure that breaks?"""
+    return _width(_widths(table, room)) <= room
 
 
 def call_lines(arguments: Sequence[str], width: int) -> Iterator[str]:
@@ -141,7 +164,7 @@ def markdown_table(table: Table) -> Iterator[str]:
         if section.heading:
             yield f"### {escaped(section.heading)}"
             yield ""
-        yield _markdown_row(table.columns)
+        yield _markdown_row([escaped(name) for name in table.columns])
         yield _markdown_row([":--" if index < table.names else "--:" for index in range(len(table.columns))])
         yield from (_markdown_row([escaped(cell) for cell in row]) for row in section.rows)
 

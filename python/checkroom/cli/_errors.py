@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-__all__ = ["CommandError", "check_format", "closest", "quoted"]
+__all__ = ["CommandError", "check_format", "closest", "one_line", "quoted"]
+
+# A longer value is quoted by its beginning and its end.
+_MOST_QUOTED = 300
 
 
 class CommandError(Exception):
@@ -15,10 +18,17 @@ class CommandError(Exception):
     """
 
 
+def one_line(text: str) -> str:
+    """The text on one line and without control characters, so that nothing of it can move a cursor."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in " ".join(text.split()))
+
+
 def quoted(value: object) -> str:
     """The value between single quotes, on one line and without control characters: ``'6.9 QB'``."""
-    line = " ".join(str(value).split())
-    return "'" + "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line) + "'"
+    line = one_line(str(value).lower() if isinstance(value, bool) else str(value))  # true, as TOML has it
+    if len(line) > _MOST_QUOTED:
+        line = line[: _MOST_QUOTED * 2 // 3] + " ... " + line[-_MOST_QUOTED // 3 :]
+    return f"'{line}'"
 
 
 def check_format(format: str, known: Sequence[str]) -> None:

@@ -5,14 +5,16 @@ Values in, values out: no I/O, no tables, no colours. Bytes are integers, times 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from checkroom import format_size
 from checkroom._core import Forecast, Range, RunSpec, forecast
-from checkroom.cli._errors import CommandError
+from checkroom.cli._errors import CommandError, quoted
 from checkroom.cli._estimate_request import EstimateRequest, Strategy
 from checkroom.cli._policy import Policy
+from checkroom.cli._values import MOST_COUNT
 
 __all__ = [
     "EstimateReport", "Fit", "Peak", "PolicyReport", "Row", "Scaling", "Scenario", "Span", "StrategyReport", "Verdict",
@@ -33,6 +35,8 @@ class Span:
     most: int
 
     def __add__(self, other: int) -> Span:
+        if self.most + other > MOST_COUNT:
+            raise OverflowError("a sum of bytes does not fit into 64 bits")
         return Span(self.least + other, self.most + other)
 
 
@@ -151,7 +155,7 @@ def estimate(request: EstimateRequest) -> EstimateReport:
     """Plays every policy of the request ahead.
 
     Raises:
-        CommandError: The core refuses a run; its text quotes the value.
+        CommandError: The core refuses a run, or its bytes do not fit into 64 bits; the text quotes the value.
     """
     try:
         return EstimateReport(
@@ -165,8 +169,23 @@ def estimate(request: EstimateRequest) -> EstimateReport:
             tuple(_strategy(request, strategy) for strategy in request.strategies),
             _verdicts(request) if request.free is not None else (),
         )
-    except (ValueError, OverflowError) as error:
+    except OverflowError:
+        what, size = max(_given_sizes(request), key=lambda pair: pair[1])
+        raise CommandError(
+            f"the run's bytes add up to more than 9.2 EB: of the sizes given, the {what} is the largest, "
+            f"{quoted(format_size(size))} (give smaller sizes, or fewer epochs)"
+        ) from None
+    except ValueError as error:
         raise CommandError(str(error)) from None
+
+
+def _given_sizes(request: EstimateRequest) -> Iterator[tuple[str, int]]:
+    yield "checkpoint", request.checkpoint.most
+    yield "dataset", request.dataset.bytes if request.dataset else 0
+    yield "model files", request.model_files_bytes
+    yield "misc", request.misc_bytes
+    yield "TensorBoard log of an epoch", request.logs.tensorboard_per_epoch
+    yield "CSV log of an epoch", request.logs.csv_per_epoch
 
 
 def _has_fixed_parts(request: EstimateRequest) -> bool:
@@ -215,7 +234,12 @@ def run_spec(
     spec = RunSpec(**arguments)
     try:
         saves = spec.save_count
-    except (ValueError, OverflowError) as error:
+    except OverflowError:
+        raise CommandError(
+            f"policy {policy.name}: {quoted(spec.steps_per_epoch)} steps in each of {epochs} epochs are too many to "
+            f"play ahead (give fewer)"
+        ) from None
+    except ValueError as error:
         raise CommandError(f"policy {policy.name}: {error} (save less often, or ask for fewer epochs)") from None
     if saves is not None and saves > _MOST_SAVES:
         raise CommandError(
@@ -325,7 +349,7 @@ def _fit(request: EstimateRequest, policies: tuple[Policy, ...], writer: Literal
     checkpoints = max(
         sum(run.at_rest_bytes.most for run in runs) + transient, *(run.peak_bytes.most for run in runs), 0
     )
-    need = checkpoints + runs[0].tensorboard_bytes + runs[0].csv_bytes
+    need = (Span(0, checkpoints) + runs[0].tensorboard_bytes + runs[0].csv_bytes).most
     free = request.free
     if free is None or free.bytes is None:
         return Fit(need, None)

@@ -8,10 +8,9 @@ known to ask: sizes are read, paths measured, steps derived.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from checkroom.cli import _values
@@ -55,8 +54,12 @@ _DROPS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(RATE_KEYS, ("logs",)),
 }
 
+# What the policies are called that nobody gave a name.
+_LABELS = {"default": "the defaults", "flags": "your flags", "file": "the run file"}
+
 _EPOCHS_HINT = "write for example 5,10,20"
 _MOST_EPOCHS = 1_000_000
+_VERSION = re.compile(r"\d{1,6}\.\d{1,6}(\.\d{1,6})*((a|b|rc|\.?dev|\.?post)\d{1,9})?(\+[a-z0-9.]{1,40})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -161,11 +164,11 @@ def estimate_request(
     if run is not None and config is not None:
         raise CommandError(f"--run {quoted(run)} and --config {quoted(config)} exclude each other (keep one of them)")
     if config is not None:
-        file = read_config(Path(config))
+        file = read_config(_values.path_of(Given(config, "--config")))
     elif run is not None:
-        policy_keys = set(POLICY_KEYS)
         file = read_run_file(
-            Path(run), keys=FILE_KEYS, tables={"policies": policy_keys, "strategies": policy_keys | {"epochs"}}
+            _values.path_of(Given(run, "--run")), keys=FILE_KEYS,
+            tables={"policies": POLICY_KEYS, "strategies": ("epochs", *POLICY_KEYS)},
         )
     given = {key: Given(text, "--" + key.replace("_", "-")) for key, text in flags.items()}
     dropped = {old for key in given for old in _DROPS.get(key, ())}
@@ -174,15 +177,16 @@ def estimate_request(
     if "max_steps" in values and not {"epochs", "max_epochs"} & set(values):
         values["max_epochs"] = epochs_of(values, given)
     epochs, max_epochs = _length(values)
-    compare = compare or ("compare" in values and _values.truth(values["compare"]))
-    chosen = _policies(file, given, policies, compare)
+    comparing = Given(True, "--compare") if compare else values.get("compare")
+    compare = comparing is not None and _values.truth(comparing)
+    chosen = _policies(file, given, policies, comparing if compare else None)
     dataset = _dataset(values)
     train = dataset.train if dataset is not None else None
     steps = read_steps(values, given, file.values, max_epochs=_stated_length(values, file), dataset=train)
-    remarks = list(steps.remarks)
+    remarks = [*steps.remarks, *_idle(given, dataset, chosen)]
     checkpoint = checkpoint_size(values)
     if checkpoint.weights_only is None and any(item.get("save_weights_only") for item in chosen):
-        remarks.append("save_weights_only: the size of a whole checkpoint is taken; give --weights-only-size")
+        remarks.append("save_weights_only: the size of a whole checkpoint is taken; give --weights-only-size.")
     request = EstimateRequest(
         checkpoint=checkpoint,
         epochs=epochs,
@@ -196,7 +200,7 @@ def estimate_request(
         misc_bytes=_size(values, "misc"),
         logs=log_rates(values, steps),
         free=_free(values),
-        scale_dataset=_scale(values, steps),
+        scale_dataset=_scale(values, steps, dataset),
         lightning_version=_lightning_version(values),
         trainer=trainer_arguments(values),
         together=file.together and len(chosen) > 1,
@@ -230,34 +234,57 @@ def _stated_length(values: Mapping[str, Given], file: RunFile) -> int:
     return _length(file.values if own and ({"epochs", "max_epochs"} & set(file.values)) else values)[1]
 
 
+def _idle(given: Mapping[str, Given], dataset: Dataset | None, policies: Sequence[Policy]) -> Iterator[str]:
+    """A remark for every flag that changes nothing. Keys of a file may be there for other flags."""
+    if dataset is not None and dataset.files is None:
+        for key in ("mean_file", "val_fraction"):
+            if key in given:
+                yield f"{given[key].where}: without effect, as the dataset's files are not known; give --dataset-files."
+    if "weights_only_size" in given and not any(policy.get("save_weights_only") for policy in policies):
+        yield f"{given['weights_only_size'].where}: without effect; give --save-weights-only as well."
+    if "log_steps_per_epoch" in given and not {"tensorboard_per_epoch", "csv_per_epoch"} & set(given):
+        yield f"{given['log_steps_per_epoch'].where}: without effect; give --tensorboard-per-epoch or --csv-per-epoch."
+
+
 def _policies(
-    file: RunFile, given: Mapping[str, Given], texts: Sequence[str], compare: bool
+    file: RunFile, given: Mapping[str, Given], texts: Sequence[str], comparing: Given | None
 ) -> tuple[Policy, ...]:
     """The file's policies, those of ``--policy`` over them, and one that the single flags make."""
     tables = {name: (dict(table), f"policy {quoted(name)[1:-1]}") for name, table in file.policies.items()}
     plain = {key: value for key, value in file.values.items() if key in POLICY_KEYS}
     if plain:
         tables = {"file": (plain, "the file's policy"), **tables}
+    named: set[str] = set()
     for text in texts:
         name, arguments = policy_text(Given(text, "--policy"))
+        if name in named:
+            raise CommandError(f"--policy: two policies of the name {quoted(name)} (give each a name of its own)")
+        named.add(name)
         base = tables.get(name, ({}, ""))[0]
         tables[name] = (_overridden(base, arguments), f"policy {name}")
     flags = {key: value for key, value in given.items() if key in POLICY_KEYS}
-    if flags and len(tables) == 1 and not compare:
+    if flags and len(tables) == 1 and comparing is None:
         name, (base, where) = next(iter(tables.items()))
         tables = {name: (_overridden(base, flags), where)}
     elif flags:
-        # Several policies have no one argument to override: the flags are a policy of their own.
-        tables = {**(tables if compare else {}), "flags": (flags, "the flags")}
-    if compare and len(tables) < 2:
+        # Several policies have no one argument to override: the flags are a policy of their own. They stand for what
+        # the file says, but not for what stands beside them on the command line.
+        if "flags" in tables:
+            raise CommandError("policy 'flags': single flags make a policy of that name (give yours another)")
+        kept = tables if comparing is not None else {name: table for name, table in tables.items() if name in named}
+        tables = {**kept, "flags": (flags, "the flags")}
+    if comparing is not None and len(tables) < 2:
         there = f"only the policy {quoted(next(iter(tables)))}" if tables else "no policy"
         raise CommandError(
-            f"--compare: {there} is there to compare (add --policy NAME:save_top_k=3,..., or [policies.NAME] tables to "
-            f"the run file)"
+            f"{comparing.where}: {there} is there to compare (add --policy NAME:save_top_k=3,..., or [policies.NAME] "
+            f"tables to the run file)"
         )
     if not tables:
-        return (Policy("default"),)
-    return tuple(policy(name, table, where) for name, (table, where) in tables.items())
+        return (Policy("default", label=_LABELS["default"]),)
+    return tuple(
+        policy(name, table, where, label=_LABELS.get(name, "") if name not in {*file.policies, *named} else "")
+        for name, (table, where) in tables.items()
+    )
 
 
 def _overridden(base: Mapping[str, Given], over: Mapping[str, Given]) -> dict[str, Given]:
@@ -323,7 +350,7 @@ def _free(values: Mapping[str, Given]) -> Free | None:
     return Free(*free_bytes(values["free"]), floor)
 
 
-def _scale(values: Mapping[str, Given], steps: Steps) -> tuple[int, ...]:
+def _scale(values: Mapping[str, Given], steps: Steps, dataset: Dataset | None) -> tuple[int, ...]:
     if "scale_dataset" not in values:
         return ()
     factors = _values.counts(values["scale_dataset"], hint="write factors, for example 1,2,4,10")
@@ -332,6 +359,9 @@ def _scale(values: Mapping[str, Given], steps: Steps) -> tuple[int, ...]:
             f"{values['scale_dataset'].where}: {quoted(values['scale_dataset'].value)} needs the steps of an epoch "
             f"(give --steps-per-epoch, or --samples)"
         )
+    largest = max(steps.scaled(factors[-1]) or 0, (dataset.bytes if dataset else 0) * factors[-1])
+    if largest > _values.MOST_COUNT:
+        raise CommandError(f"{values['scale_dataset'].where}: too large a number: {quoted(factors[-1])} (write less)")
     return factors
 
 
@@ -339,9 +369,11 @@ def _lightning_version(values: Mapping[str, Given]) -> str:
     if "lightning_version" not in values:
         return "2.6"
     given = values["lightning_version"]
-    text = str(given.value).strip() if isinstance(given.value, (str, float)) else ""
-    if re.match(r"\d{1,6}\.\d{1,6}", text, re.ASCII) is None:
-        raise CommandError(f"{given.where}: not a version: {quoted(given.value)} (write for example 2.6)")
+    text = given.value.strip() if isinstance(given.value, str) else ""
+    # Not a TOML number: 2.10 would be read as 2.1.
+    if _VERSION.fullmatch(text) is None:
+        hint = "for example 2.6" if isinstance(given.value, str) else 'a text, for example "2.6"'
+        raise CommandError(f"{given.where}: not a version: {quoted(given.value)} (write {hint})")
     return text
 
 

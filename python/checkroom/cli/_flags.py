@@ -21,6 +21,12 @@ def _flag(name: str, metavar: str, panel: str, text: str) -> typer.models.Option
     return option
 
 
+def _switch(name: str, panel: str, text: str) -> typer.models.OptionInfo:
+    # An empty metavar: some versions of typer would name a type that the reader is not to write.
+    option: typer.models.OptionInfo = typer.Option(name, metavar="", help=text, rich_help_panel=panel)
+    return option
+
+
 _Text = Optional[str]
 
 CheckpointSize = Annotated[_Text, _flag("--checkpoint-size", "SIZE", _SIZE, "Its size, for example 6.9GB.")]
@@ -33,8 +39,10 @@ Parameters = Annotated[
 Trainable = Annotated[
     _Text, _flag("--trainable", "N", _SIZE, "Of these, how many are trained, for example 40M; default: all.")
 ]
-Dtype = Annotated[_Text, _flag("--dtype", "NAME", _SIZE, "Type of the weights, for example bf16.")]
-Optimizer = Annotated[_Text, _flag("--optimizer", "NAME", _SIZE, "For example adamw.")]
+Dtype = Annotated[
+    _Text, _flag("--dtype", "NAME", _SIZE, "Type of weights and states, for example bf16; default: fp32.")
+]
+Optimizer = Annotated[_Text, _flag("--optimizer", "NAME", _SIZE, "For example sgd; default: adamw.")]
 WeightsOnlySize = Annotated[
     _Text, _flag("--weights-only-size", "SIZE", _SIZE, "Without optimizer states, for --save-weights-only.")
 ]
@@ -56,8 +64,8 @@ CheckValEveryNEpoch = Annotated[
 ValCheckInterval = Annotated[
     _Text, _flag("--val-check-interval", "N|F", _RUN, "The trainer's own: batches, or a part of the epoch.")
 ]
-SecondsPerStep = Annotated[_Text, _flag("--seconds-per-step", "SECONDS", _RUN, "Of one optimizer step.")]
-Hours = Annotated[_Text, _flag("--hours", "HOURS", _RUN, "Of the whole run, instead of seconds a step.")]
+SecondsPerStep = Annotated[_Text, _flag("--seconds-per-step", "SECONDS", _RUN, "Of an optimizer step.")]
+Hours = Annotated[_Text, _flag("--hours", "HOURS", _RUN, "Of the whole run, instead.")]
 LightningVersion = Annotated[
     _Text, _flag("--lightning-version", "X.Y", _RUN, "Whose ModelCheckpoint to compare with; default: 2.6.")
 ]
@@ -68,15 +76,13 @@ Mode = Annotated[_Text, _flag("--mode", "min|max", _POLICY, "Which is better; de
 SaveLast = Annotated[
     _Text, _flag("--save-last", "[true|link]", _POLICY, "Keep a last.ckpt as well; alone it means true.")
 ]
-EveryNEpochs = Annotated[_Text, _flag("--every-n-epochs", "N", _POLICY, "Default: 1.")]
-EveryNTrainSteps = Annotated[_Text, _flag("--every-n-train-steps", "N", _POLICY, "Instead of epochs.")]
+EveryNEpochs = Annotated[_Text, _flag("--every-n-epochs", "N", _POLICY, "Save so often; default: 1.")]
+EveryNTrainSteps = Annotated[_Text, _flag("--every-n-train-steps", "N", _POLICY, "Instead.")]
 TrainTimeInterval = Annotated[
-    _Text, _flag("--train-time-interval", "H:MM:SS", _POLICY, "Instead of epochs, for example 0:30:00.")
+    _Text, _flag("--train-time-interval", "H:MM:SS", _POLICY, "Instead, for example 0:30:00.")
 ]
 MaxSize = Annotated[_Text, _flag("--max-size", "SIZE", _POLICY, "checkroom's cap of the directory, for example 100GB.")]
-SaveWeightsOnly = Annotated[
-    bool, typer.Option("--save-weights-only", help="No optimizer states.", rich_help_panel=_POLICY)
-]
+SaveWeightsOnly = Annotated[bool, _switch("--save-weights-only", _POLICY, "No optimizer states.")]
 Filename = Annotated[_Text, _flag("--filename", "PATTERN", _POLICY, "For the call to paste.")]
 Policy = Annotated[
     Optional[list[str]], typer.Option(
@@ -84,9 +90,7 @@ Policy = Annotated[
         help="A policy under a name, for example two:save_top_k=2,monitor=loss; may be repeated."
     ),
 ]
-Compare = Annotated[
-    bool, typer.Option("--compare", help="Show the policies side by side as well.", rich_help_panel=_POLICY)
-]
+Compare = Annotated[bool, _switch("--compare", _POLICY, "Show the policies side by side as well.")]
 
 Dataset = Annotated[
     _Text, _flag("--dataset", "PATH|SIZE", _DISK, "A path is measured: files, bytes, train and validation counts.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkroom import format_size
 from checkroom.cli._estimate_report import EstimateReport, Span
-from checkroom.cli._text import duration, precise_size, size_span
+from checkroom.cli._text import counted, duration, precise_size, size_span
 
 __all__ = ["headline"]
 
@@ -15,12 +15,12 @@ def headline(report: EstimateReport) -> tuple[tuple[str, str], ...]:
     size = request.checkpoint
     lines = [("One checkpoint", f"{size_span(Span(size.least, size.most))} ({size.source})")]
     steps = request.steps
-    run = f"{request.max_epochs} epochs"
+    run = counted(request.max_epochs, "epoch")
     if steps.per_epoch is not None:
-        run += f" of {steps.per_epoch} steps"
+        run += f" of {counted(steps.per_epoch, 'step')}"
         if steps.samples is not None:
             run += (
-                f" ({steps.samples} samples, batch {steps.batch_size}, accumulated {steps.accumulate}, "
+                f" ({counted(steps.samples, 'sample')}, batch {steps.batch_size}, accumulated {steps.accumulate}, "
                 f"devices {steps.devices})"
             )
         if steps.seconds is not None:
@@ -31,7 +31,7 @@ def headline(report: EstimateReport) -> tuple[tuple[str, str], ...]:
         text = precise_size(dataset.bytes)
         if dataset.files is not None and dataset.mean_bytes is not None:
             text += (
-                f" in {dataset.files} files, {format_size(dataset.mean_bytes)} each on average: "
+                f" in {counted(dataset.files, 'file')}, {format_size(dataset.mean_bytes)} each on average: "
                 f"{dataset.train} to train, {dataset.validation} to validate"
             )
         lines.append(("Dataset", text))

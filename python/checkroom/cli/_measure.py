@@ -15,6 +15,9 @@ from checkroom.cli._values import Given, path_of, size
 __all__ = ["Tree", "free_bytes", "measure_tree", "size_or_tree", "split"]
 
 
+_SIZE_INSTEAD = "give a size instead, for example 5.66GB"
+
+
 @dataclass(frozen=True)
 class Tree:
     """Files below a path.
@@ -37,11 +40,14 @@ def measure_tree(path: Path, where: str) -> Tree:
     """Counts the regular files at or below a path. Links to directories are not followed.
 
     Raises:
-        CommandError: A file or a folder cannot be read.
+        CommandError: A file or a folder cannot be read, or there is no file.
     """
     try:
-        if not stat.S_ISDIR(path.stat().st_mode):
-            return Tree(path.stat().st_size, 1)
+        top = path.stat()
+        if stat.S_ISREG(top.st_mode):
+            return Tree(top.st_size, 1)
+        if not stat.S_ISDIR(top.st_mode):
+            raise CommandError(f"{where}: neither a file nor a folder: {quoted(path)} ({_SIZE_INSTEAD})")
         total = files = 0
         seen: set[tuple[int, int]] = set()
 
@@ -61,12 +67,15 @@ def measure_tree(path: Path, where: str) -> Tree:
                     seen.add((status.st_dev, status.st_ino))
                     total += status.st_size
     except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise CommandError(
-            f"{where}: cannot measure {quoted(error.filename or path)}: {reason} "
-            f"(give a size instead, for example 5.66GB)"
-        ) from None
+        raise _unreadable(where, error.filename or path, error) from None
+    if files == 0:
+        raise CommandError(f"{where}: no file in {quoted(path)} (give another folder, or a size, for example 5.66GB)")
     return Tree(total, files)
+
+
+def _unreadable(where: str, path: object, error: OSError) -> CommandError:
+    reason = (error.strerror or "cannot be read").lower()
+    return CommandError(f"{where}: cannot measure {quoted(path)}: {reason} ({_SIZE_INSTEAD})")
 
 
 def size_or_tree(given: Given) -> Tree:
@@ -92,10 +101,9 @@ def free_bytes(given: Given) -> tuple[int | None, str | None]:
     if path is None:
         return size(given), None
     try:
-        return free_space(str(path)).available, str(path)
+        return free_space(str(path)).available, os.path.abspath(path)
     except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise CommandError(f"{given.where}: cannot measure {quoted(path)}: {reason} (give a size instead)") from None
+        raise _unreadable(given.where, path, error) from None
 
 
 def _path_unless_size(given: Given) -> Path | None:
@@ -106,13 +114,18 @@ def _path_unless_size(given: Given) -> Path | None:
         if not isinstance(given.value, str) or not given.value.strip():
             raise
         path = path_of(given)
-        if os.path.lexists(path):
+        try:
+            os.lstat(path)
             return path
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as failure:
+            raise _unreadable(given.where, path, failure) from None
         if given.value.strip()[0] in "-+0123456789" and os.sep not in given.value:
             raise error  # it was meant as a size: its message says what is wrong with it
         raise CommandError(
             f"{given.where}: neither a size nor a path that exists: {quoted(given.value)} "
-            f"(write for example 5.66GB, or the path of a file or folder)"
+            f"(write for example 5.66GB, or the path of a file or folder that exists)"
         ) from None
 
 

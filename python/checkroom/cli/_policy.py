@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -77,10 +77,17 @@ class Policy:
     Attributes:
         name: For the reader; one policy of each name in a request.
         arguments: What was written, in the order in which it was written.
+        label: What tables call it, where it has no name that somebody gave it.
     """
 
     name: str
     arguments: tuple[tuple[str, Any], ...] = ()
+    label: str = field(default="", compare=False)
+
+    @property
+    def title(self) -> str:
+        """What a reader calls it."""
+        return self.label or self.name
 
     def get(self, key: str) -> Any:
         """The argument's value, ``None`` where it was not written."""
@@ -161,13 +168,14 @@ def doubled_metric_names(filename: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def policy(name: str, given: Mapping[str, Given], where: str) -> Policy:
+def policy(name: str, given: Mapping[str, Given], where: str, *, label: str = "") -> Policy:
     """A policy from arguments as written.
 
     Args:
         name: The policy's name.
         given: By Lightning's argument name.
         where: Names the whole for the reader, where one argument alone is not at fault.
+        label: What tables call it instead of its name.
 
     Raises:
         CommandError: An unknown argument, a value that makes no sense, or arguments that Lightning refuses together.
@@ -178,7 +186,7 @@ def policy(name: str, given: Mapping[str, Given], where: str) -> Policy:
     for key, value in given.items():
         if key not in _READERS:
             raise CommandError(f"{value.where}: unknown argument {quoted(key)}{closest(key, POLICY_KEYS)}")
-    result = Policy(name, tuple((key, _READERS[key](value)) for key, value in given.items()))
+    result = Policy(name, tuple((key, _READERS[key](value)) for key, value in given.items()), label)
     top_k = result.get("save_top_k")
     if top_k is not None and top_k > 1 and result.get("monitor") is None:
         raise CommandError(
@@ -209,5 +217,7 @@ def policy_text(given: Given) -> tuple[str, dict[str, Given]]:
         key, equals, value = word.partition("=")
         if not equals or not value.strip():
             raise CommandError(f"{given.where}: an argument without a value: {quoted(word)} in {quoted(text)} ({hint})")
+        if key.strip() in arguments:
+            raise CommandError(f"{given.where}: {quoted(key.strip())} twice in {quoted(text)} (keep one of them)")
         arguments[key.strip()] = Given(value.strip(), f"{given.where} {name}: {key.strip()}")
     return name, arguments

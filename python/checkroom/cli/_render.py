@@ -10,12 +10,12 @@ from rich.text import Text
 from checkroom.cli._console import (
     call_lines,
     escaped,
+    fits,
     markdown_table,
     print_hanging,
     print_line,
     print_pairs,
     print_table,
-    width_of,
 )
 from checkroom.cli._estimate_report import EstimateReport
 from checkroom.cli._headline import headline
@@ -32,11 +32,11 @@ def print_tables(report: EstimateReport, console: Console) -> None:
     for wide, narrow in zip(tables(report), narrow_tables(report)):
         console.print()
         console.print(Text(wide.title, style="bold"))
-        print_table(console, wide if width_of(wide) <= console.width else narrow)
+        print_table(console, wide if fits(wide, console.width) else narrow)
     console.print()
     console.print(Text("To paste", style="bold"))
     for policy in _named_policies(report):
-        print_line(console, Text(f"  # {policy.name}", style="dim"))
+        print_line(console, Text(f"  # {policy.title}", style="dim"))
         for line in call_lines(policy.call_arguments, console.width - 2):
             print_line(console, Text("  " + line))
     notes = remarks(report)
@@ -69,7 +69,7 @@ def _markdown(report: EstimateReport) -> Iterator[str]:
     yield ""
     yield "```python"
     for policy in _named_policies(report):
-        yield f"{policy.call}  # {policy.name}"
+        yield f"{policy.call}  # {policy.title}"
     yield "```"
     notes = remarks(report)
     if notes:

@@ -18,7 +18,7 @@ FORMAT = 1
 
 def as_json(report: EstimateReport) -> str:
     """One JSON object, indented, that ends in a newline."""
-    return json.dumps(as_data(report), indent=2, default=plain) + "\n"
+    return json.dumps(as_data(report), indent=2, default=plain, allow_nan=False) + "\n"
 
 
 def as_data(report: EstimateReport) -> dict[str, Any]:

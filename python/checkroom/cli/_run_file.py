@@ -18,6 +18,9 @@ else:
 
 __all__ = ["RunFile", "read_run_file"]
 
+# A run file is a page or two; something larger is another file, perhaps without an end.
+_MOST_BYTES = 1_000_000
+
 
 @dataclass(frozen=True)
 class RunFile:
@@ -71,15 +74,20 @@ def _closest_key(key: str, keys: Collection[str], tables: Mapping[str, Collectio
 def _parse(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            raw: dict[str, Any] = tomllib.load(file)
-            return raw
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise CommandError(f"--run: {quoted(path)}: too large for a run file (give the path of a TOML file)")
+        raw: dict[str, Any] = tomllib.loads(content.decode("utf-8-sig"))  # some editors write a mark of order
+        return raw
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
         raise CommandError(f"--run: {quoted(path)}: {reason} (give the path of a run file)") from None
     except UnicodeDecodeError as error:
-        raise CommandError(f"{path}: not a TOML file: byte {error.start} is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        # The parser's text ends in "(at line 3, column 7)".
+        raise CommandError(f"{path}: not a TOML file: byte {error.start} is not UTF-8 (save it as UTF-8)") from None
+    except RecursionError:
+        raise CommandError(f"{path}: not a run file: it is nested too deeply (write key = value)") from None
+    except ValueError as error:
+        # The parser's text ends in "(at line 3, column 7)"; a number of too many digits has a text of its own.
         raise CommandError(f"{path}: not TOML: {quoted(error)[1:-1]}") from None
 
 
@@ -88,6 +96,8 @@ def _tables(path: Path, group: str, value: Any, keys: Collection[str]) -> dict[s
         raise CommandError(f"{path}: {quoted(group)} holds named tables (write [{group}.NAME] above the arguments)")
     result: dict[str, dict[str, Given]] = {}
     for name, table in value.items():
+        if not name.strip() or not name.isprintable():
+            raise CommandError(f"{path}: [{group}]: not a name: {quoted(name)} (write letters and digits)")
         for key in table:
             if key not in keys:
                 raise CommandError(f"{path}: [{group}.{name}]: unknown key {quoted(key)}{closest(key, keys)}")

@@ -87,16 +87,27 @@ def read_steps(
     remarks = []
     idle = [flags[key].where for key in _LOADER_KEYS if key in flags]
     if "steps_per_epoch" in values and idle:
-        remarks.append(f"{', '.join(idle)}: without effect, as the steps of an epoch are given; give --samples instead")
-    seconds = _seconds(values, file, per_epoch, max_epochs)
+        remarks.append(
+            f"{', '.join(idle)}: without effect, as the steps of an epoch are given; give --samples instead."
+        )
+    elif samples is None and idle:
+        remarks.append(f"{', '.join(idle)}: without effect, as the samples are not known; give --samples.")
+    seconds = _seconds(values, flags, file, per_epoch, max_epochs)
     return Steps(per_epoch, samples, seconds=seconds, remarks=tuple(remarks), **loader)
 
 
 def _seconds(
-    values: Mapping[str, Given], file: Mapping[str, Given], per_epoch: int | None, max_epochs: int
+    values: Mapping[str, Given], flags: Mapping[str, Given], file: Mapping[str, Given], per_epoch: int | None,
+    max_epochs: int,
 ) -> float | None:
     if "seconds_per_step" in values:
-        return _values.seconds(values["seconds_per_step"], per_unit=1)
+        seconds = _values.seconds(values["seconds_per_step"], per_unit=1)
+        if per_epoch is None and "seconds_per_step" in flags:
+            raise CommandError(
+                f"{flags['seconds_per_step'].where}: {quoted(flags['seconds_per_step'].value)} seconds for how many "
+                f"steps? (give --steps-per-epoch or --samples as well)"
+            )
+        return seconds
     if "hours" not in values:
         return None
     total = _values.seconds(values["hours"], per_unit=3600)

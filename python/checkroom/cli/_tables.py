@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from checkroom import format_size
 from checkroom.cli._console import Section, Table
+from checkroom.cli._errors import one_line
 from checkroom.cli._estimate_report import EstimateReport, Fit, Peak, Row, Verdict
-from checkroom.cli._text import count_span, duration, epochs_range, precise_size, size_span
+from checkroom.cli._text import count_span, counted, duration, epochs_range, precise_size, size_span
 
 __all__ = ["narrow_tables", "tables"]
 
@@ -77,7 +78,7 @@ def _policies(report: EstimateReport, narrow: bool) -> Table:
             "Epochs", *(() if narrow else ("Time",)), "Files", "Checkpoints", *_PEAK_COLUMNS, *_logs_columns(narrow),
             "Total at rest",
         ),
-        tuple(Section(item.policy.name, tuple(map(cells, item.rows))) for item in report.policies),
+        tuple(Section(item.policy.title, tuple(map(cells, item.rows))) for item in report.policies),
     ))
 
 
@@ -93,7 +94,7 @@ def _side_by_side(report: EstimateReport) -> Table:
     )
     return Table(
         "The policies side by side",
-        ("Epochs", *(item.policy.name for item in report.policies)),
+        ("Epochs", *(item.policy.title for item in report.policies)),
         (Section("Total at rest", totals), Section("Peak of the checkpoints, checkroom", peaks)),
     )
 
@@ -115,14 +116,19 @@ def _scaling(report: EstimateReport, narrow: bool) -> Table:
         "Data", "Dataset", "Files", "Steps/epoch", "Time", *_logs_columns(narrow), "One checkpoint",
     )
     return _without_empty_columns(
-        Table(f"With more data, {report.request.max_epochs} epochs", columns, (Section("", rows),))
+        Table(f"With more data, {counted(report.request.max_epochs, 'epoch')}", columns, (Section("", rows),))
     )
 
 
+def _titles(report: EstimateReport) -> dict[str, str]:
+    return {policy.name: policy.title for policy in report.request.policies}
+
+
 def _scenarios(report: EstimateReport, narrow: bool) -> Table:
+    titles = _titles(report)
     rows = tuple(
         (
-            row.policy,
+            titles[row.policy],
             _unless_none(row.model_files_bytes),
             precise_size(row.dataset_bytes) if row.dataset_bytes else "",
             size_span(row.checkpoint_bytes),
@@ -133,9 +139,8 @@ def _scenarios(report: EstimateReport, narrow: bool) -> Table:
         for row in report.scenarios
     )
     columns = ("Policy", "Model files", "Dataset", "Checkpoints", *_logs_columns(narrow), "Misc", "Total")
-    return _without_empty_columns(
-        Table(f"Everything on the disk after {report.request.max_epochs} epochs", columns, (Section("", rows),), 1)
-    )
+    title = f"Everything on the disk after {counted(report.request.max_epochs, 'epoch')}"
+    return _without_empty_columns(Table(title, columns, (Section("", rows),), 1))
 
 
 def _strategies(report: EstimateReport) -> Table:
@@ -159,11 +164,12 @@ def _verdicts(report: EstimateReport) -> Table:
         short_by = format_size(fit.short_by) if fit.short_by else "-"
         return policy, writer, verdict_text(fit), format_size(fit.need), have, short_by
 
+    titles = _titles(report)
     rows = tuple(
         row
         for verdict in report.verdicts
         for row in (
-            cells(verdict.policy, "checkroom", verdict.checkroom),
+            cells(titles.get(verdict.policy, verdict.policy), "checkroom", verdict.checkroom),
             cells("", "Lightning alone", verdict.lightning),
         )
     )
@@ -174,10 +180,10 @@ def _verdicts(report: EstimateReport) -> Table:
 def _verdict_title(report: EstimateReport, verdict: Verdict) -> str:
     free = report.request.free
     if free is None or free.bytes is None:
-        return f"Does it fit, {verdict.epochs} epochs"
-    where = f" at {free.path}" if free.path else ""
+        return f"Does it fit, {counted(verdict.epochs, 'epoch')}"
+    where = f" at {one_line(free.path)}" if free.path else ""
     return (
-        f"Does it fit, {verdict.epochs} epochs: {format_size(free.bytes)} free{where}, "
+        f"Does it fit, {counted(verdict.epochs, 'epoch')}: {format_size(free.bytes)} free{where}, "
         f"{format_size(free.floor)} to leave free"
     )
 

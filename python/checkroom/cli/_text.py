@@ -7,7 +7,7 @@ from decimal import Decimal
 from checkroom import format_size
 from checkroom.cli._estimate_report import Span
 
-__all__ = ["count_span", "duration", "epochs_range", "precise_size", "size_span"]
+__all__ = ["count_span", "counted", "duration", "epochs_range", "precise_size", "size_span"]
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 
@@ -26,6 +26,11 @@ def count_span(span: Span) -> str:
     return str(span.least) if span.least == span.most else f"{span.least}-{span.most}"
 
 
+def counted(number: int, what: str) -> str:
+    """``"1 epoch"``, ``"20 epochs"``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def precise_size(size: int) -> str:
     """Two digits after the point, for sizes that are compared: ``"5.66 GB"``."""
     if size < 1000:
@@ -37,14 +42,17 @@ def precise_size(size: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``"45 s"``, ``"12 min"``, ``"1.3 h"``, ``"3.5 days"``."""
+    """``"45 s"``, ``"12 min"``, ``"1.3 h"``, ``"3.5 days"``, ``"2.5 years"``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 3600:
         return f"{seconds / 60:.0f} min"
     if seconds < 48 * 3600:
         return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86400:.1f} days"
+    if seconds < 730 * 86400:
+        return f"{seconds / 86400:.1f} days"
+    years = seconds / (365.25 * 86400)
+    return f"{years:.1f} years" if years < 10_000 else f"{years:.1e} years"
 
 
 def epochs_range(first: int, last: int | None) -> str:

@@ -7,6 +7,7 @@ text names where the value was written. No I/O: what has to be looked up on a di
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +19,16 @@ from checkroom import parse_size
 from checkroom.cli._errors import CommandError, quoted
 
 __all__ = [
-    "Given", "choice", "count", "counts", "fraction", "integer", "interval", "number", "path_of", "seconds", "size",
-    "text_of", "truth",
+    "MOST_COUNT", "Given", "choice", "count", "counts", "fraction", "integer", "interval", "number", "path_of",
+    "seconds", "size", "text_of", "truth",
 ]
 
-_MOST_COUNT = 2**63 - 1
+#: The largest number that the core takes.
+MOST_COUNT = 2**63 - 1
+
+_MOST_SECONDS = 10**10
+_MOST_SIZE_TEXT = 100
+_SIZE_HINT = "write for example '6.9 GB', '27.6 GiB' or '500M'"
 _COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 
 
@@ -46,18 +52,25 @@ def _wrong(given: Given, what: str, hint: str) -> CommandError:
 
 
 def text_of(given: Given) -> str:
-    """A non-empty text."""
+    """A non-empty text of one line."""
     if not isinstance(given.value, str) or not given.value.strip():
         raise _wrong(given, "not a text", "write a text that is not empty")
-    return given.value.strip()
+    text = given.value.strip()
+    if not text.isprintable():
+        raise _wrong(given, "not a text of one line", "leave out line ends and control characters")
+    return text
 
 
 def size(given: Given) -> int:
     """Bytes: ``"6.9 GB"``, ``"27.6GiB"``, ``500``."""
-    if isinstance(given.value, bool) or not isinstance(given.value, (str, int)):
-        raise _wrong(given, "not a size", "write for example '6.9 GB', '27.6 GiB' or '500M'")
+    text = str(given.value).strip()
+    # The core quotes what it refuses: it gets only what one line can show.
+    if isinstance(given.value, bool) or not isinstance(given.value, (str, int)) or not text.isprintable():
+        raise _wrong(given, "not a size", _SIZE_HINT)
+    if len(text) > _MOST_SIZE_TEXT:
+        raise _wrong(given, "not a size, but a long text", _SIZE_HINT)
     try:
-        return parse_size(str(given.value))
+        return parse_size(text)
     except OverflowError as error:
         raise CommandError(f"{given.where}: {error} (the largest is 9.2 EB)") from None
     except ValueError as error:
@@ -76,7 +89,7 @@ def integer(given: Given, *, least: int, hint: str) -> int:
         raise _wrong(given, "not a whole number", hint)
     if value < least:
         raise _wrong(given, f"less than {least}", hint)
-    if value > _MOST_COUNT:
+    if value > MOST_COUNT:
         raise _wrong(given, "too large a number", hint)
     return value
 
@@ -105,14 +118,16 @@ def count(given: Given, *, hint: str) -> int:
         number_text = word[: len(word) - len(unit)].strip()
         try:
             parsed = Decimal(number_text) * _COUNT_UNITS[unit]
-            value = int(parsed) if parsed.is_finite() and parsed == int(parsed) else None
-        except (InvalidOperation, KeyError, ValueError):
+            # An exponent can ask for more digits than there is memory: bounded before it is written out.
+            parsed = max(Decimal(-1), min(parsed, Decimal(MOST_COUNT + 1)))
+            value = int(parsed) if parsed == int(parsed) else None
+        except (ArithmeticError, KeyError, ValueError):
             value = None
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong(given, "not a number of parameters", hint)
     if value < 1:
         raise _wrong(given, "less than 1", hint)
-    if value > _MOST_COUNT:
+    if value > MOST_COUNT:
         raise _wrong(given, "too large a number", hint)
     return value
 
@@ -127,14 +142,21 @@ def number(given: Given, *, hint: str) -> float:
             raise _wrong(given, "not a number", hint) from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _wrong(given, "not a number", hint)
-    if not math.isfinite(value) or value <= 0:
+    if value != value:
+        raise _wrong(given, "not a number", hint)
+    if value <= 0:
         raise _wrong(given, "not above 0", hint)
-    return float(value)
+    # A whole number of a file can be too large for a float.
+    return float(value) if value <= MOST_COUNT else math.inf
 
 
 def seconds(given: Given, *, per_unit: float) -> float:
     """A time above 0 in a unit of ``per_unit`` seconds, in seconds."""
-    return number(given, hint="write a time above 0, for example 1.3") * per_unit
+    hint = "write a time above 0, for example 1.3"
+    value = number(given, hint=hint) * per_unit
+    if value > _MOST_SECONDS:
+        raise _wrong(given, "more than 300 years", hint)
+    return value
 
 
 def interval(given: Given) -> timedelta:
@@ -143,16 +165,17 @@ def interval(given: Given) -> timedelta:
     match = re.fullmatch(r"(?:(\d+) days?, )?(\d+):(\d\d?):(\d\d?(?:\.\d+)?)", str(given.value).strip())
     if isinstance(given.value, str) and match is not None:
         days, hours, minutes = (int(part or 0) for part in match.groups()[:3])
-        length = timedelta(days=days, hours=hours, minutes=minutes, seconds=float(match[4]))
-        if not length:
-            raise _wrong(given, "not above 0", hint)
-        return length
-    return timedelta(seconds=number(given, hint=hint))
+        total = ((days * 24 + hours) * 60 + minutes) * 60 + float(match[4])
+        return interval(Given(total, given.where))
+    length = number(given, hint=hint)
+    if length > _MOST_SECONDS:
+        raise _wrong(given, "more than 300 years", hint)
+    return timedelta(seconds=length)
 
 
 def fraction(given: Given) -> Decimal:
     """A fraction from 0 (allowed) to 1 (not allowed), exact as written."""
-    hint = "write a fraction from 0 to 1, for example 0.2"
+    hint = "write a fraction from 0 to below 1, for example 0.2"
     if isinstance(given.value, bool) or not isinstance(given.value, (str, int, float)):
         raise _wrong(given, "not a number", hint)
     try:
@@ -182,6 +205,14 @@ def truth(given: Given) -> bool:
 
 
 def path_of(given: Given) -> Path:
-    """A path, relative to the file in which it was written; nothing is looked up."""
-    path = Path(text_of(given)).expanduser()
+    """A path, relative to the file in which it was written; nothing is looked up but a home."""
+    if not isinstance(given.value, str) or not given.value.strip() or "\0" in given.value:
+        raise _wrong(given, "not a path", "write the path of a file or folder")
+    try:
+        path = Path(given.value).expanduser()
+        os.fsencode(path)
+    except RuntimeError:
+        raise _wrong(given, "no such home", "write the path in full, or ./~ for a name that starts with ~") from None
+    except UnicodeEncodeError:
+        raise _wrong(given, "not a path", "write the path of a file or folder") from None
     return path if given.folder is None else given.folder / path

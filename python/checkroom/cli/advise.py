@@ -74,7 +74,7 @@ def advise(
     if picture is not None:
         request = report.request
         assert request.free is not None
-        rows = [(own.policy.name, own.configuration.spec) for own in report.own]
+        rows = [(own.policy.title, own.configuration.spec) for own in report.own]
         best = [option.configuration.spec for option in report.options[:1]] or [report.advice.smallest.spec]
         draw([*rows, ("advised", best[0])], Space(request.free.bytes, request.free.floor), picture)
     from checkroom.cli._advice_render import as_json, as_markdown, print_advice

@@ -70,6 +70,10 @@ def estimate(
 
     The peak is shown for Lightning's own ModelCheckpoint beside checkroom's.
 
+    Two values are needed: the size of a checkpoint and the number of epochs. For example:
+
+    checkroom estimate --checkpoint-size 6.9GB --epochs 20 --monitor val_loss --save-top-k 3 --free .
+
     The exit code is 0 even where the run does not fit; a wrong value ends with 2.
     """
     check_format(format, _FORMATS)
@@ -86,7 +90,7 @@ def estimate(
     )
     report = compute(request)
     if picture is not None:
-        rows = [(one.name, run_spec(request, one, request.max_epochs)) for one in request.policies]
+        rows = [(one.title, run_spec(request, one, request.max_epochs)) for one in request.policies]
         free_space = Space() if request.free is None else Space(request.free.bytes, request.free.floor)
         draw(rows, free_space, picture)
     if format in ("json", "csv"):
