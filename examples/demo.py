@@ -8,8 +8,10 @@ occurred. Run B has a cap that holds fewer files than the policy wants.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -168,10 +170,21 @@ def run_b(directory: str, checkpoint_bytes: int) -> bool:
 
 def main() -> int:
     """Both runs; 0 when what they promise holds."""
+    parser = argparse.ArgumentParser(description="Trains a classifier twice under checkroom's guard.")
+    parser.add_argument("directory", nargs="?", help="where the checkpoints go; default: a temporary folder")
+    arguments = parser.parse_args()
+    if arguments.directory and os.path.isdir(arguments.directory) and os.listdir(arguments.directory):
+        # What lies there would count on the disk, but not in the forecast.
+        parser.error(f"{arguments.directory!r} is not empty (give a folder that is empty or new)")
     logging.getLogger("lightning.pytorch").setLevel(logging.INFO)
+    # What Lightning says of devices and of other products is not what this is about.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: not re.search(r"Tip:|PU available", record.getMessage())
+    )
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-    root = sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="checkroom-demo-")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning and a newer PyTorch
+    root = arguments.directory or tempfile.mkdtemp(prefix="checkroom-demo-")
     good = run_a(os.path.join(root, "a"))
     size = max(on_disk(os.path.join(root, "a"))[0].values())
     good &= run_b(os.path.join(root, "b"), size)
