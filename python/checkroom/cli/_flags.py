@@ -17,7 +17,10 @@ _OUT = "Input and output"
 
 
 def _flag(name: str, metavar: str, panel: str, text: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(name, metavar=metavar, help=text, rich_help_panel=panel)
+    # Some versions of typer would say "default: None" after every text.
+    option: typer.models.OptionInfo = typer.Option(
+        name, metavar=metavar, help=text, rich_help_panel=panel, show_default=False
+    )
     return option
 
 
@@ -64,8 +67,8 @@ CheckValEveryNEpoch = Annotated[
 ValCheckInterval = Annotated[
     _Text, _flag("--val-check-interval", "N|F", _RUN, "The trainer's own: batches, or a part of the epoch.")
 ]
-SecondsPerStep = Annotated[_Text, _flag("--seconds-per-step", "SECONDS", _RUN, "Of an optimizer step.")]
-Hours = Annotated[_Text, _flag("--hours", "HOURS", _RUN, "Of the whole run, instead.")]
+SecondsPerStep = Annotated[_Text, _flag("--seconds-per-step", "SECONDS", _RUN, "How long an optimizer step takes.")]
+Hours = Annotated[_Text, _flag("--hours", "HOURS", _RUN, "How long the whole run takes, instead.")]
 LightningVersion = Annotated[
     _Text, _flag("--lightning-version", "X.Y", _RUN, "Whose ModelCheckpoint to compare with; default: 2.6.")
 ]
@@ -76,17 +79,17 @@ Mode = Annotated[_Text, _flag("--mode", "min|max", _POLICY, "Which is better; de
 SaveLast = Annotated[
     _Text, _flag("--save-last", "[true|link]", _POLICY, "Keep a last.ckpt as well; alone it means true.")
 ]
-EveryNEpochs = Annotated[_Text, _flag("--every-n-epochs", "N", _POLICY, "Save so often; default: 1.")]
-EveryNTrainSteps = Annotated[_Text, _flag("--every-n-train-steps", "N", _POLICY, "Instead.")]
+EveryNEpochs = Annotated[_Text, _flag("--every-n-epochs", "N", _POLICY, "Save every N epochs; default: 1.")]
+EveryNTrainSteps = Annotated[_Text, _flag("--every-n-train-steps", "N", _POLICY, "Save every N steps, instead.")]
 TrainTimeInterval = Annotated[
-    _Text, _flag("--train-time-interval", "H:MM:SS", _POLICY, "Instead, for example 0:30:00.")
+    _Text, _flag("--train-time-interval", "H:MM:SS", _POLICY, "Save so often by the clock, instead, for example 0:30:00.")
 ]
 MaxSize = Annotated[_Text, _flag("--max-size", "SIZE", _POLICY, "checkroom's cap of the directory, for example 100GB.")]
 SaveWeightsOnly = Annotated[bool, _switch("--save-weights-only", _POLICY, "No optimizer states.")]
 Filename = Annotated[_Text, _flag("--filename", "PATTERN", _POLICY, "For the call to paste.")]
 Policy = Annotated[
     Optional[list[str]], typer.Option(
-        "--policy", metavar="NAME:KEY=V,...", rich_help_panel=_POLICY,
+        "--policy", metavar="NAME:KEY=V,...", rich_help_panel=_POLICY, show_default=False,
         help="A policy under a name, for example two:save_top_k=2,monitor=loss; may be repeated."
     ),
 ]
@@ -104,7 +107,7 @@ ScaleDataset = Annotated[
     _Text, _flag("--scale-dataset", "N,N,...", _DISK, "The run over more data, for example 1,2,4,10.")
 ]
 ModelFiles = Annotated[_Text, _flag("--model-files", "PATH|SIZE", _DISK, "Pretrained weights on the disk.")]
-Misc = Annotated[_Text, _flag("--misc", "SIZE", _DISK, "Anything else.")]
+Misc = Annotated[_Text, _flag("--misc", "SIZE", _DISK, "Anything else that lies there.")]
 TensorboardPerEpoch = Annotated[
     _Text, _flag("--tensorboard-per-epoch", "SIZE", _DISK, "TensorBoard logs, for example 10MB.")
 ]
@@ -117,11 +120,11 @@ Logs = Annotated[
 ]
 Free = Annotated[_Text, _flag("--free", "PATH|SIZE", _DISK, "Ends in a verdict. A path: what its filesystem has.")]
 Room = Annotated[_Text, _flag("--free", "PATH|SIZE", _DISK, "The space to fit into. A path: what its filesystem has.")]
-MinFree = Annotated[_Text, _flag("--min-free", "SIZE", _DISK, "To leave free; default: 1GB.")]
+MinFree = Annotated[_Text, _flag("--min-free", "SIZE", _DISK, "Space to leave free; default: 1GB.")]
 
 Run = Annotated[
     Optional[str], typer.Option(
-        "--run", metavar="FILE", rich_help_panel=_OUT,
+        "--run", metavar="FILE", rich_help_panel=_OUT, show_default=False,
         help="A TOML file whose keys are these flags with _ for -; flags count more than the file."
     ),
 ]
