@@ -69,6 +69,16 @@ def _alignment() -> int:
     return 64 if configured is None else int(configured())
 
 
+def _pytorch_save(*args: Any, **kwargs: Any) -> None:
+    """PyTorch's own save, whatever a test or a tracer has put under the name ``torch.save``.
+
+    For looking at PyTorch: what is found holds for the whole process. Files are saved by the name, as Lightning does.
+    """
+    import torch.serialization
+
+    torch.serialization.save(*args, **kwargs)
+
+
 def _probe() -> Any:
     import torch
 
@@ -81,11 +91,9 @@ def _dialect() -> _Dialect | None:
     """The records of the installed PyTorch, read off a small file; ``None``: it writes something else."""
     import zipfile
 
-    import torch
-
     file = io.BytesIO()
     try:
-        torch.save(_probe(), file)
+        _pytorch_save(_probe(), file)
         names = [
             (entry.filename.partition("/")[2], entry.file_size, entry.filename.partition("/")[0])
             for entry in zipfile.ZipFile(file).infolist()
@@ -283,11 +291,9 @@ def _dry_run(obj: Any, ghosts: Ghosts | None = None) -> int:
 
 @functools.lru_cache(maxsize=1)
 def _can_dry_run() -> bool:
-    import torch
-
     try:
         file = io.BytesIO()
-        torch.save(_probe(), file)
+        _pytorch_save(_probe(), file)
         return _dry_run(_probe()) == len(file.getvalue())
     except Exception as error:  # private parts: any failure means that they are not what they were
         logger.info("checkroom: sizes are measured by a save that is thrown away: %s", error)
@@ -339,12 +345,10 @@ def exact_size(obj: Any, *, ghosts: Ghosts | None = None) -> int:
     """
     if _can_dry_run():
         return _dry_run(obj, ghosts)
-    import torch
-
     if ghosts is not None and ghosts.locations:
         raise RuntimeError("checkroom: the installed PyTorch cannot size tensors that do not exist yet")
     sink = _NullSink()
-    torch.save(obj, sink)  # type: ignore[arg-type]
+    _pytorch_save(obj, sink)
     return sink.size
 
 
@@ -430,10 +434,10 @@ class _Sink:
                 raise
 
 
-def _spied_save(obj: Any, sink: _Sink, on_size: Callable[[int], None], dialect: _Dialect) -> None:
-    """``torch.save`` into the sink; ``on_size`` is called before the first byte."""
-    import torch
-
+def _spied_save(
+    obj: Any, sink: _Sink, on_size: Callable[[int], None], dialect: _Dialect, save: Callable[..., None]
+) -> None:
+    """``save`` (``torch.save``, or what stands under its name) into the sink; ``on_size`` before the first byte."""
     seen = _Seen()
 
     def on_dumped() -> None:
@@ -441,7 +445,7 @@ def _spied_save(obj: Any, sink: _Sink, on_size: Callable[[int], None], dialect: 
         on_size(dialect.size(seen.pickle_bytes, list(seen.storages.items())))
 
     module = _pickle_module(seen, on_dumped=on_dumped, on_failure=sink.fail)
-    _first_error(sink, lambda: torch.save(obj, sink, pickle_module=module))  # type: ignore[arg-type]
+    _first_error(sink, lambda: save(obj, sink, pickle_module=module))
 
 
 def _first_error(sink: _Sink, save: Callable[[], None]) -> None:
@@ -456,17 +460,17 @@ def _first_error(sink: _Sink, save: Callable[[], None]) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _can_spy() -> bool:
-    import torch
-
     dialect = _dialect()
     sizes: list[int] = []
     try:
         if dialect is None:
             raise RuntimeError("its zip is not the one that is known")
         plain, spied = io.BytesIO(), io.BytesIO()
-        torch.save(_probe(), plain)
+        _pytorch_save(_probe(), plain)
         sink = _Sink(spied)
-        _spied_save(_probe(), sink, lambda size: sizes.append(size if sink.written == 0 else -1), dialect)
+        _spied_save(
+            _probe(), sink, lambda size: sizes.append(size if sink.written == 0 else -1), dialect, _pytorch_save
+        )
         if plain.getvalue() != spied.getvalue() or sizes != [len(plain.getvalue())]:
             raise RuntimeError("its pickling does not announce the size")
     except Exception as error:  # private parts: any failure means that they are not what they were
@@ -510,7 +514,7 @@ def save_into(obj: Any, target: Target, *, on_size: Callable[[int], None] | None
 
     dialect = _dialect()
     if dialect is not None and _can_spy():
-        _spied_save(obj, sink, announce, dialect)
+        _spied_save(obj, sink, announce, dialect, torch.save)
     else:
         if _can_dry_run():
             announce(_dry_run(obj))

@@ -10,6 +10,7 @@ import logging
 import pickle
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -313,6 +314,21 @@ def test_with_an_unknown_zip_torch_save_writes_and_no_size_is_told(forgetful, mo
     assert sizes == []
     assert _pickling.exact_size(obj) == len(plain(obj))
     assert all(record.name == "checkroom" for record in caplog.records)
+
+
+def test_what_stands_under_the_name_torch_save_is_called_once_a_file_and_never_looked_at(forgetful, monkeypatch):
+    """A test that counts the calls of ``torch.save`` counts files, and what it leaves behind is PyTorch as it is."""
+    obj, replaced = trained(), mock.Mock()
+    length = len(plain(obj))
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", replaced)
+        assert _pickling.exact_size(obj) == length
+        for _ in range(2):
+            _pickling.save_into(obj, io.BytesIO())
+        assert replaced.call_count == 2
+    file, sizes = io.BytesIO(), []
+    _pickling.save_into(obj, file, on_size=sizes.append)
+    assert sizes == [len(file.getvalue())] == [length]
 
 
 def _renamed_records(original):
