@@ -280,7 +280,10 @@ class SavingMixin:
         before["last_model_path"], self._last_before = previous, None
         saved = self._last_checkpoint_saved
         if self.save_last == "link" and saved and self.save_top_k != 0:
-            self._link_checkpoint(trainer, saved, path)
+            if self._link_checkpoint is super()._link_checkpoint:  # type: ignore[misc]
+                self._symlink_last(trainer, saved, path)
+            else:  # a subclass makes it in its own way
+                self._link_checkpoint(trainer, saved, path)
         elif self._io is not None and self._last_global_step_saved == trainer.global_step and self._is_here(saved):
             if not self._share_last(trainer, saved, path):
                 _mirror.restore(self, before)
@@ -340,16 +343,13 @@ class SavingMixin:
         self._say(f"checkroom: saved {item.name} ({format_size(outcome.bytes)} in {outcome.seconds:.1f} s)")
         return True
 
-    def _link_checkpoint(self, trainer: Any, filepath: str, linkpath: str) -> None:
+    def _symlink_last(self, trainer: Any, saved: str, path: str) -> None:
         """Lightning's relative symlink, made beside and renamed over: there is no instant without it."""
-        if not self._guarding:
-            super()._link_checkpoint(trainer, filepath, linkpath)  # type: ignore[misc]
-            return
-        if self._guard is not None and os.path.abspath(filepath) != os.path.abspath(linkpath):
+        if self._guard is not None and os.path.abspath(saved) != os.path.abspath(path):
             try:
-                self._guard.store.symlink_last(os.path.basename(filepath), os.path.basename(linkpath))
+                self._guard.store.symlink_last(os.path.basename(saved), os.path.basename(path))
             except OSError as error:
-                self._warn(f"checkroom: {linkpath} could not be made, the former one stays: {error}")
+                self._warn(f"checkroom: {path} could not be made, the former one stays: {error}")
         trainer.strategy.barrier()
 
     # -- mirror and removal
