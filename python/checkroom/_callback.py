@@ -28,7 +28,7 @@ class GuardMixin(SavingMixin):
 
     _io_class: ClassVar[type[CheckroomIOMixin]]
     _torch_io_class: ClassVar[type]
-
+    _lightning_class: ClassVar[type]
     _lightning_version: ClassVar[str]
 
     def __init__(
@@ -75,6 +75,11 @@ class GuardMixin(SavingMixin):
         return {**self.__dict__, "_guard": None, "_io": None, "_guarding": False}
 
     # -- state
+
+    @property
+    def _legacy_state_key(self) -> type:
+        """Checkpoints from before Lightning 1.5 name a callback by its class: ours stands for Lightning's own."""
+        return self._lightning_class if "_lightning_class" in vars(type(self)) else type(self)
 
     def state_dict(self) -> dict[str, Any]:
         """Lightning's state, and our inventory as plain values."""

@@ -49,6 +49,7 @@ class ModelCheckpoint(GuardMixin, _ModelCheckpoint):
 
     _io_class = CheckroomIO
     _torch_io_class = TorchCheckpointIO
+    _lightning_class = _ModelCheckpoint
     _lightning_version = __version__
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

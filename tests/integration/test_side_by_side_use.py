@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import os
 import pickle
 from pathlib import Path
@@ -111,6 +112,44 @@ def test_a_subclass(tmp_path: Path) -> None:
         lab.note_callback(callback)
         lab.note_files()
         lab.note_contents()
+
+    assert_alike(scenario, tmp_path)
+
+
+def test_a_subclass_that_makes_its_own_link(tmp_path: Path) -> None:
+    """Lightning's `_link_checkpoint` is static: it can be called on the class, and replaced."""
+
+    def scenario(lab: Lab) -> None:
+        calls: list[Any] = []
+
+        class Mine(lab.current_class):  # type: ignore[name-defined]
+            @staticmethod
+            def _link_checkpoint(trainer: Any, filepath: str, linkpath: str) -> None:
+                calls.append([trainer.global_step, lab.plain(filepath), lab.plain(linkpath)])
+                lab.current_class._link_checkpoint(trainer, filepath, linkpath)
+
+        callback = Mine(dirpath=lab.directory, monitor="val_loss", save_top_k=2, save_last="link")
+        lab.fit(lab.trainer(callback), lab.model(scores=SCORES))
+        assert calls
+        lab.note("calls", calls)
+        lab.note_callback(callback)
+        lab.note_files()
+
+    assert_alike(scenario, tmp_path)
+
+
+def test_a_checkpoint_that_names_the_callback_by_its_class(tmp_path: Path) -> None:
+    """As those from before Lightning 1.5 do, and only Lightning's class can be meant."""
+
+    def scenario(lab: Lab) -> None:
+        callback = lab.callback(**TOP_2)
+        trainer = lab.trainer(callback)
+        state = lab.package.theirs(dirpath=lab.directory, **TOP_2).state_dict()
+        state["best_model_path"] = str(lab.directory / "an-old-one.ckpt")
+        call = importlib.import_module(f"{lab.package.pl.__name__}.trainer.call")
+        call._call_callbacks_load_state_dict(trainer, {"callbacks": {lab.package.theirs: state}})
+        assert callback.best_model_path.endswith("an-old-one.ckpt")
+        lab.note_callback(callback)
 
     assert_alike(scenario, tmp_path)
 
