@@ -6,15 +6,16 @@ import math
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from checkroom import _core
 from checkroom._core import Forecast, RunSpec, format_size
 from checkroom._errors import PreflightError
+from checkroom._figures import preflight_figures
 from checkroom._guard import Guard
 from checkroom._options import GuardOptions
 
-__all__ = ["Report", "Sizes", "preflight", "run_spec"]
+__all__ = ["Report", "Sizes", "measure", "preflight", "remarks", "run_spec"]
 
 
 @dataclass
@@ -164,6 +165,7 @@ class Report:
         need: Bytes that are needed at least.
         have: Bytes that there are.
         limit: What limits.
+        figures: What it found, as plain values; ``None``: it could not be made.
     """
 
     text: str
@@ -172,6 +174,35 @@ class Report:
     need: int | None = None
     have: int | None = None
     limit: str | None = None
+    figures: dict[str, Any] | None = None
+
+    @property
+    def verdict(self) -> Literal["fits", "may_not_fit", "does_not_fit", "unknown"]:
+        """In one word."""
+        if self.error:
+            return "does_not_fit"
+        if self.warning:
+            return "may_not_fit"
+        return "unknown" if self.figures is None else "fits"
+
+
+def measure(callback: Any, trainer: Any, guard: Guard | None, *, leaving: int = 0) -> Report:
+    """Makes the report on rank 0, where the guard is, and tells every rank.
+
+    Args:
+        callback: The callback that guards.
+        trainer: The trainer that is about to train.
+        guard: The guard, on rank 0.
+        leaving: Bytes of files that are still there and that the run will have removed before its first save.
+    """
+    report = None
+    if guard is not None:
+        try:
+            report = _report(callback, trainer, guard, leaving)
+        except Exception as error:  # a preflight that cannot be made must not stop a run that may well fit
+            report = Report(f"checkroom: no preflight: {type(error).__name__}: {error}")
+    answer: Report = trainer.strategy.broadcast(report)
+    return answer
 
 
 def preflight(callback: Any, trainer: Any, guard: Guard | None) -> None:
@@ -181,17 +212,11 @@ def preflight(callback: Any, trainer: Any, guard: Guard | None) -> None:
         PreflightError: With ``preflight="error"``, in a fresh run, when what is certain cannot fit.
     """
     options: GuardOptions = callback.guard_options
-    report = None
-    if guard is not None and options.preflight != "off":
-        try:
-            report = _report(callback, trainer, guard)
-        except Exception as error:  # a preflight that cannot be made must not stop a run that may well fit
-            report = Report(f"checkroom: no preflight: {type(error).__name__}: {error}")
-    report = trainer.strategy.broadcast(report)
-    if report is None:
+    if options.preflight == "off":
         return
+    report = measure(callback, trainer, guard)
     callback._say(report.text)
-    for note in _remarks(callback):
+    for note in remarks(callback):
         callback._warn(f"checkroom: {note}")
     if report.error and options.preflight == "error" and trainer.ckpt_path is None:
         raise PreflightError(
@@ -205,20 +230,21 @@ def preflight(callback: Any, trainer: Any, guard: Guard | None) -> None:
         callback._warn(f"checkroom: {report.error or report.warning}")
 
 
-def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
+def _report(callback: Any, trainer: Any, guard: Guard, leaving: int) -> Report:
     sizes: Sizes = callback._sizes
     sizes.predict(callback, trainer)
     if not sizes.expected:
         return Report(f"checkroom preflight: the size of a checkpoint is not known yet ({'; '.join(sizes.notes)})")
     spec = run_spec(callback, trainer, sizes.expected)
     ours, alone = _core.forecast(spec), _core.forecast(spec.replace(writer="lightning", max_size=None, keep=()))
-    used = guard.store.used_bytes()
+    used = guard.store.used_bytes() - leaving
     space = _core.free_space(guard.directory)
+    available = None if space.available is None else space.available + leaving
 
     def fits(need: int) -> _core.Admission:
         return _core.admit(
             file_bytes=need,
-            available=space.available,
+            available=available,
             inodes=space.inodes,
             cap=guard.options.cap,
             used=used,
@@ -237,7 +263,10 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
         warning = f"a save may not fit{where}: {_shortage(most)}{_way_out(spec, most, ours.peak_bytes.most)}"
     binding = certain if error else most
     text = _text(callback, ours, alone, space, guard, binding, error, warning)
-    return Report(text, warning, error, binding.need, binding.have, binding.limit)
+    figures = preflight_figures(
+        ours, alone, space, binding, exact=sizes.exact, floor=guard.options.floor, cap=guard.options.cap, used=used
+    )
+    return Report(text, warning, error, binding.need, binding.have, binding.limit, figures)
 
 
 def _shortage(admission: _core.Admission) -> str:
@@ -316,21 +345,21 @@ def _count(range_: _core.Range) -> str:
     return str(range_.most) if range_.least == range_.most else f"{range_.least} to {range_.most}"
 
 
-def _remarks(callback: Any) -> list[str]:
+def remarks(callback: Any) -> list[str]:
     """What surprises people about these arguments."""
-    remarks = []
+    found = []
     version = tuple(int(part) for part in callback._lightning_version.split(".")[:2])
     rules = callback.guard_options.rules
     newest = any(isinstance(rule, _core.KeepLast) for rule in rules)
     if callback.save_last and callback.monitor is not None and version >= (2, 6) and not newest:
-        remarks.append(
+        found.append(
             "with Lightning 2.6 and a monitor, last.ckpt is the newest top-k save, not the last epoch; "
             "keep=[KeepLast(1)] keeps the last epoch as well"
         )
     doubled = re.search(r"([^\s{}]*?)([\w/.-]+)=\{\2[:}]", callback.filename or "")
     if doubled is not None and callback.auto_insert_metric_name:
-        remarks.append(
+        found.append(
             f"filename={callback.filename!r} names {doubled[2]!r} twice (…{doubled[2]}={doubled[2]}=…): "
             "pass auto_insert_metric_name=False"
         )
-    return remarks
+    return found
