@@ -15,9 +15,10 @@ from typing import Any, ClassVar, Optional, Union
 from checkroom import _mirror
 from checkroom._checkpoint_io import CheckroomIOMixin
 from checkroom._core import Item, RetentionPolicy
-from checkroom._guard import Guard, item_as_dict
+from checkroom._guard import Guard, Removal, item_as_dict
 from checkroom._options import GuardOptions, KeepRuleLike, LastAs, Preflight, WhenFull
 from checkroom._preflight import Sizes, preflight
+from checkroom._rehearsal import Rehearsal, is_rehearsal
 from checkroom._saving import SaveFailedError, SavingMixin
 
 __all__ = ["GuardMixin"]
@@ -30,6 +31,8 @@ class GuardMixin(SavingMixin):
     _torch_io_class: ClassVar[type]
     _lightning_class: ClassVar[type]
     _lightning_version: ClassVar[str]
+    _package: ClassVar[str]
+    _unguarded_because: str | None  # why its saves are Lightning's own
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class GuardMixin(SavingMixin):
         self._guard = None
         self._io = None
         self._guarding = False
+        self._unguarded_because = None
         self._sizes = Sizes()
         self._refusals = 0
         self._refused_step = -1
@@ -105,7 +109,7 @@ class GuardMixin(SavingMixin):
 
     def _open(self, trainer: Any) -> None:
         self._refusals, self._refused_step, self._last_before = 0, -1, None
-        obstacle = _obstacle(trainer, self.dirpath)
+        self._unguarded_because = obstacle = _obstacle(trainer, self.dirpath)
         if obstacle is not None:
             self._warn(f"checkroom: {obstacle}: its saves are Lightning's own, unguarded")
             return
@@ -137,7 +141,12 @@ class GuardMixin(SavingMixin):
         if not self._guarding:
             return
         self._start_step = trainer.global_step
-        self._reconcile(trainer)
+        rehearsal = Rehearsal(self) if is_rehearsal() else None
+        removes = self._reconcile(trainer)
+        if rehearsal is not None:
+            rehearsal.end(trainer, removes)
+            return
+        self._prune(trainer, removes, "")
         preflight(self, trainer, self._guard)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any, **kwargs: Any) -> None:
@@ -156,6 +165,8 @@ class GuardMixin(SavingMixin):
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Lightning's save on an exception; a failure of ours never replaces the user's error."""
         try:
+            if is_rehearsal():
+                return  # it leaves nothing behind
             if not self._guarding or trainer.world_size == 1:
                 super().on_exception(trainer, pl_module, exception)  # type: ignore[misc]
             elif self._should_save_on_exception(trainer) and trainer.is_global_zero:
@@ -183,11 +194,12 @@ class GuardMixin(SavingMixin):
         if stage == "fit":
             self._close()
 
-    def _reconcile(self, trainer: Any) -> None:
-        """The directory wins: what vanished is dropped, a smaller k prunes; the same on every rank."""
+    def _reconcile(self, trainer: Any) -> tuple[Removal, ...]:
+        """The directory wins: what vanished is dropped; returns what a smaller k lets go, the same on every rank."""
         resumed = os.path.abspath(trainer.ckpt_path) if trainer.ckpt_path else ""
         here = os.path.dirname(resumed) == os.path.abspath(self.dirpath)
         names = self._known_items()
+        removes: tuple[Removal, ...] = ()
         answer: Any = None
         if self._guard is not None:
             newest = names[-1]["name"] if names and self.save_last else None
@@ -200,14 +212,14 @@ class GuardMixin(SavingMixin):
                 self._warn(f"checkroom: {self.dirpath} could not be reconciled with the state: {error}")
         answer = trainer.strategy.broadcast(answer)
         if answer is None:
-            return
+            return removes
         removes, self._inventory, top_k = answer
         gone = {name for name, _ in removes}
         self._inventory = tuple(item for item in self._inventory if item["name"] not in gone)
         scores = {path: self.best_k_models[path] for path in map(self._path, top_k) if path in self.best_k_models}
         if scores != self.best_k_models:
             _mirror.show_top_k(self, scores, self.save_top_k)
-        self._prune(trainer, removes, "")
+        return removes
 
     def _known_items(self) -> list[dict[str, Any]]:
         """What the state knows of this directory; Lightning's own state where ours says nothing."""

@@ -18,7 +18,7 @@ from checkroom._core import format_size
 from checkroom._options import GuardOptions
 from checkroom._pickling import save_into
 
-__all__ = ["Decision", "Guard", "Outcome", "Ticket", "item_as_dict", "item_from_dict"]
+__all__ = ["Decision", "Guard", "Outcome", "Removal", "Ticket", "item_as_dict", "item_from_dict"]
 
 Removal = tuple[str, str]  # name, reason
 

@@ -76,6 +76,7 @@ class ModelCheckpoint(GuardMixin, _ModelCheckpoint):
     _torch_io_class = TorchCheckpointIO
     _lightning_class = _ModelCheckpoint
     _lightning_version = __version__
+    _package = "lightning"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
