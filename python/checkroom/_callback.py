@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Optional, Union
 from checkroom import _mirror
 from checkroom._checkpoint_io import CheckroomIOMixin
 from checkroom._core import Item, RetentionPolicy
-from checkroom._guard import Guard, Removal, item_as_dict
+from checkroom._guard import Guard, Removal, item_as_dict, valid_items
 from checkroom._options import GuardOptions, KeepRuleLike, LastAs, Preflight, WhenFull
 from checkroom._preflight import Sizes, preflight
 from checkroom._rehearsal import Rehearsal, is_rehearsal
@@ -32,6 +32,7 @@ class GuardMixin(SavingMixin):
     _lightning_class: ClassVar[type]
     _lightning_version: ClassVar[str]
     _package: ClassVar[str]
+    dirpath: Any  # Lightning's
     _unguarded_because: str | None  # why its saves are Lightning's own
 
     def __init__(
@@ -96,7 +97,7 @@ class GuardMixin(SavingMixin):
         own = state_dict.get("checkroom")
         same = state_dict.get("dirpath", self.dirpath) == self.dirpath
         if same and isinstance(own, dict) and own.get("format") == 1:
-            self._inventory = tuple(dict(item) for item in own["items"])
+            self._inventory = tuple(valid_items(own.get("items")))
 
     # -- the run
 
@@ -109,6 +110,10 @@ class GuardMixin(SavingMixin):
 
     def _open(self, trainer: Any) -> None:
         self._refusals, self._refused_step, self._last_before = 0, -1, None
+        if "://" not in os.fspath(self.dirpath):
+            # Lightning leaves it relative where it comes from a relative default_root_dir: a run that changes its
+            # working directory would lose its files.
+            self.dirpath = os.path.abspath(self.dirpath)
         self._unguarded_because = obstacle = _obstacle(trainer, self.dirpath)
         if obstacle is not None:
             self._warn(f"checkroom: {obstacle}: its saves are Lightning's own, unguarded")
@@ -196,30 +201,42 @@ class GuardMixin(SavingMixin):
 
     def _reconcile(self, trainer: Any) -> tuple[Removal, ...]:
         """The directory wins: what vanished is dropped; returns what a smaller k lets go, the same on every rank."""
-        resumed = os.path.abspath(trainer.ckpt_path) if trainer.ckpt_path else ""
-        here = os.path.dirname(resumed) == os.path.abspath(self.dirpath)
         names = self._known_items()
+        resumed_from = self._resumed_from(trainer)
         removes: tuple[Removal, ...] = ()
         answer: Any = None
         if self._guard is not None:
             newest = names[-1]["name"] if names and self.save_last else None
             try:
-                removes, items = self._guard.adopt(
-                    names, last=newest, resumed_from=os.path.basename(resumed) if here else None
-                )
+                removes, items = self._guard.adopt(names, last=newest, resumed_from=resumed_from)
                 answer = (removes, items, tuple(self._guard.store.plan().top_k))
-            except OSError as error:
+            except Exception as error:  # whatever it is, the other ranks wait for an answer
                 self._warn(f"checkroom: {self.dirpath} could not be reconciled with the state: {error}")
         answer = trainer.strategy.broadcast(answer)
         if answer is None:
             return removes
         removes, self._inventory, top_k = answer
+        found = {item["name"] for item in self._inventory} | {name for name, _ in removes}
+        for item in names:
+            if item["name"] not in found:
+                self._say(f"checkroom: {item['name']} is no longer there as a file: it has no slot any more")
         gone = {name for name, _ in removes}
         self._inventory = tuple(item for item in self._inventory if item["name"] not in gone)
         scores = {path: self.best_k_models[path] for path in map(self._path, top_k) if path in self.best_k_models}
         if scores != self.best_k_models:
             _mirror.show_top_k(self, scores, self.save_top_k)
         return removes
+
+    def _resumed_from(self, trainer: Any) -> str | None:
+        """The name of the file that the run goes on from, where it lies here; of a link what it points at."""
+        if not trainer.ckpt_path:
+            return None
+        here = os.path.realpath(os.fspath(self.dirpath))
+        directory, name = os.path.split(os.path.abspath(trainer.ckpt_path))
+        if os.path.realpath(directory) != here:
+            return None
+        target: str = os.path.realpath(os.fspath(trainer.ckpt_path))
+        return os.path.basename(target) if os.path.dirname(target) == here else str(name)
 
     def _known_items(self) -> list[dict[str, Any]]:
         """What the state knows of this directory; Lightning's own state where ours says nothing."""
@@ -246,5 +263,5 @@ def _obstacle(trainer: Any, dirpath: Any) -> str | None:
     if owner.__name__ != "Strategy":
         return f"{strategy.__name__} writes checkpoints by itself"
     if hasattr(trainer.strategy.checkpoint_io, "checkpoint_io"):
-        return f"{type(trainer.strategy.checkpoint_io).__name__} writes later, on its own"
+        return f"{type(trainer.strategy.checkpoint_io).__name__} wraps the writing, and may do it later"
     return None

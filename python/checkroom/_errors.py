@@ -32,9 +32,13 @@ class CheckroomError(Exception):
     limit: str | None = None
     path: str | None = None
 
+    _short_by: int | None = None
+
     @property
     def short_by(self) -> int | None:
-        """Bytes that are missing, where need and have are known."""
+        """Bytes that must come free, where known: ``need`` less ``have``, and what the floor lacks already."""
+        if self._short_by is not None:
+            return self._short_by
         if self.need is None or self.have is None:
             return None
         return max(0, self.need - self.have)
@@ -47,6 +51,7 @@ class PreflightError(CheckroomError):
         message: What the user reads.
         need: Bytes that the run needs at least.
         have: Bytes that it can have.
+        short_by: Bytes that must come free; ``None``: ``need`` less ``have``.
         limit: What limits.
         path: The directory of the checkpoints.
 
@@ -57,20 +62,19 @@ class PreflightError(CheckroomError):
     """
 
     def __init__(
-        self, message: str, *, need: int | None = None, have: int | None = None, limit: str | None = None,
-        path: str | None = None,
+        self, message: str, *, need: int | None = None, have: int | None = None, short_by: int | None = None,
+        limit: str | None = None, path: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.need, self.have, self.limit, self.path = need, have, limit, path
+        self.need, self.have, self.limit, self.path, self._short_by = need, have, limit, path, short_by
 
     def __reduce__(self) -> Any:
-        return _rebuild_preflight, (str(self), self.need, self.have, self.limit, self.path)
+        figures = {"need": self.need, "have": self.have, "short_by": self._short_by, "limit": self.limit}
+        return _rebuild_preflight, (str(self), {**figures, "path": self.path})
 
 
-def _rebuild_preflight(
-    message: str, need: int | None, have: int | None, limit: str | None, path: str | None
-) -> PreflightError:
-    return PreflightError(message, need=need, have=have, limit=limit, path=path)
+def _rebuild_preflight(message: str, figures: dict[str, Any]) -> PreflightError:
+    return PreflightError(message, **figures)
 
 
 class DiskFullError(CheckroomError, OSError):
@@ -84,6 +88,7 @@ class DiskFullError(CheckroomError, OSError):
         path: Where.
         need: Bytes that are needed.
         have: Bytes that are there.
+        short_by: Bytes that must come free; ``None``: ``need`` less ``have``.
         limit: What limits.
 
     Example:
@@ -100,16 +105,16 @@ class DiskFullError(CheckroomError, OSError):
         *,
         need: int | None = None,
         have: int | None = None,
+        short_by: int | None = None,
         limit: str | None = None,
     ) -> None:
         OSError.__init__(self, errnum, message, path)
-        self.need, self.have, self.limit, self.path = need, have, limit, path
+        self.need, self.have, self.limit, self.path, self._short_by = need, have, limit, path, short_by
 
     def __reduce__(self) -> Any:
-        return _rebuild_disk_full, (self.errno, self.strerror, self.path, self.need, self.have, self.limit)
+        figures = {"need": self.need, "have": self.have, "short_by": self._short_by, "limit": self.limit}
+        return _rebuild_disk_full, (self.errno, self.strerror, self.path, figures)
 
 
-def _rebuild_disk_full(
-    errnum: int, message: str, path: str | None, need: int | None, have: int | None, limit: str | None
-) -> DiskFullError:
-    return DiskFullError(errnum, message, path, need=need, have=have, limit=limit)
+def _rebuild_disk_full(errnum: int, message: str, path: str | None, figures: dict[str, Any]) -> DiskFullError:
+    return DiskFullError(errnum, message, path, **figures)

@@ -9,9 +9,9 @@ import inspect
 from typing import Any
 
 from checkroom import _core
-from checkroom._core import Forecast, KeepBest, KeepEvery, KeepLast, Range, RunSpec
+from checkroom._core import Forecast, KeepBest, KeepEvery, KeepLast, RunSpec
 
-__all__ = ["keep_arguments", "preflight_figures", "spec_arguments"]
+__all__ = ["figure", "keep_arguments", "preflight_figures", "spec_arguments"]
 
 
 def preflight_figures(
@@ -40,10 +40,10 @@ def preflight_figures(
     return {
         "checkpoint_bytes": ours.spec.checkpoint_bytes,
         "exact": exact,
-        "files": _range(ours.files),
-        "at_rest_bytes": _range(ours.at_rest_bytes),
-        "peak_bytes": {"checkroom": _range(ours.peak_bytes), "lightning": _range(alone.peak_bytes)},
-        "written_bytes": {"checkroom": _range(ours.written_bytes), "lightning": _range(alone.written_bytes)},
+        "files": _range(ours, "files"),
+        "at_rest_bytes": _range(ours, "at_rest_bytes"),
+        "peak_bytes": {"checkroom": _range(ours, "peak_bytes"), "lightning": _range(alone, "peak_bytes")},
+        "written_bytes": {"checkroom": _range(ours, "written_bytes"), "lightning": _range(alone, "written_bytes")},
         "free_bytes": space.available,
         "filesystem": space.filesystem,
         "device": space.device,
@@ -88,5 +88,14 @@ def keep_arguments(rule: KeepLast | KeepEvery | KeepBest) -> dict[str, Any]:
     return {"best": {"k": rule.k, "monitor": rule.monitor, "mode": rule.mode}}
 
 
-def _range(range_: Range | _core.WrittenRange) -> dict[str, int]:
-    return {"least": range_.least, "most": range_.most}
+def figure(played: Forecast, name: str) -> Any:
+    """A figure of a forecast; ``None`` where a run without an end that can be counted does not have it."""
+    try:
+        return getattr(played, name)
+    except ValueError:
+        return None
+
+
+def _range(played: Forecast, name: str) -> dict[str, int] | None:
+    range_ = figure(played, name)
+    return None if range_ is None else {"least": range_.least, "most": range_.most}

@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from checkroom import _core
 from checkroom._core import format_size
+from checkroom._errors import DiskFullError
 from checkroom._options import GuardOptions
 from checkroom._pickling import save_into
 
-__all__ = ["Decision", "Guard", "Outcome", "Removal", "Ticket", "item_as_dict", "item_from_dict"]
+__all__ = [
+    "Decision", "Guard", "Outcome", "Ticket", "item_as_dict", "item_from_dict", "shortage", "valid_items",
+]
 
 Removal = tuple[str, str]  # name, reason
 
@@ -36,6 +39,7 @@ class Decision:
         items: The inventory after the save, as plain values.
         need: Bytes that the save needs.
         have: Bytes that it can have.
+        short_by: Bytes that must come free: more than ``need`` less ``have`` where the floor is eaten into already.
         limit: What limits.
     """
 
@@ -47,6 +51,7 @@ class Decision:
     items: tuple[dict[str, Any], ...] = ()
     need: int | None = None
     have: int | None = None
+    short_by: int | None = None
     limit: str | None = None
 
     @property
@@ -54,11 +59,7 @@ class Decision:
         """The figures of a refusal, for a person."""
         if self.need is None or self.have is None:
             return "; ".join(self.reasons)
-        missing = max(0, self.need - self.have)
-        return (
-            f"needs {format_size(self.need)}, has {format_size(self.have)}, short by {format_size(missing)}, "
-            f"limited by the {self.limit}"
-        )
+        return shortage(self.need, self.have, self.short_by, self.limit)
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Outcome:
         removes: What leaves now.
         top_k: Names in the top k, in the order of saving.
         items: The inventory, as plain values.
+        removed_first: What had to go in the middle of the save, when its exact size was known.
     """
 
     published: bool
@@ -86,6 +88,7 @@ class Outcome:
     removes: tuple[Removal, ...] = ()
     top_k: tuple[str, ...] = ()
     items: tuple[dict[str, Any], ...] = ()
+    removed_first: tuple[Removal, ...] = ()
 
 
 @dataclass
@@ -99,11 +102,20 @@ class Ticket:
     admitted: int = 0  # bytes for which room was found when the ticket was given out
     taken: bool = False
     bytes: int | None = None
+    removed_first: tuple[Removal, ...] = ()
     error: BaseException | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
         return os.path.basename(self.path)
+
+
+def shortage(need: int, have: int, short_by: int | None, limit: str | None) -> str:
+    """The figures of a refusal, for a person."""
+    missing = max(0, need - have) if short_by is None else short_by
+    return (
+        f"needs {format_size(need)}, has {format_size(have)}, short by {format_size(missing)}, limited by the {limit}"
+    )
 
 
 def item_as_dict(item: _core.Item) -> dict[str, Any]:
@@ -129,6 +141,17 @@ def item_from_dict(values: dict[str, Any]) -> _core.Item:
         saved_at=float(values["saved_at"]),
         scores={str(k): float(v) for k, v in values["scores"].items()},
     )
+
+
+def valid_items(state: Any) -> Iterator[dict[str, Any]]:
+    """The entries of a checkpoint's state that are items of an inventory; a state can hold anything."""
+    for entry in state if isinstance(state, (list, tuple)) else ():
+        try:
+            item = item_as_dict(item_from_dict(entry))
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            continue
+        if os.path.basename(item["name"]) == item["name"]:
+            yield item
 
 
 class Guard:
@@ -175,7 +198,9 @@ class Guard:
         assert admission is not None
         need, have, limit = admission.need, admission.have, admission.limit
         if admission.verdict in ("refuse", "wait"):
-            return Decision("refuse", reasons=tuple(plan.reasons), need=need, have=have, limit=limit)
+            return Decision(
+                "refuse", reasons=tuple(plan.reasons), need=need, have=have, short_by=admission.short_by, limit=limit
+            )
         gone = {name for name, _ in (*plan.removes, *plan.removes_first)}
         kept = [entry for entry in self._items() if entry["name"] not in gone and entry["name"] != item.name]
         planned = (*kept, item_as_dict(item)) if not own_last else tuple(kept)
@@ -214,9 +239,10 @@ class Guard:
         try:
 
             def on_size(exact: int) -> None:
-                # The figure that the save was admitted for was a forecast: what it really needs may be more.
-                if ticket is not None and exact > admitted:
-                    self._readmit(ticket, exact)
+                # The figure that the save was admitted for was a forecast: what it really needs may be more. A save
+                # without a ticket (by hand, the tuner) was not admitted at all so far.
+                if exact > admitted:
+                    self._readmit(name, ticket, exact)
                 staged.reserve(exact)
 
             save_into(checkpoint, staged, on_size=on_size)
@@ -225,44 +251,56 @@ class Guard:
             staged.abandon()
             raise
 
-    def _readmit(self, ticket: Ticket, exact: int) -> None:
-        from checkroom._errors import DiskFullError
-
-        item = item_from_dict({**item_as_dict(ticket.item), "bytes": exact})
-        decision = self.decide(item, forced=True, own_last=not ticket.tracked)
-        if decision.verdict == "refuse":
-            raise DiskFullError(
-                message="not enough space: " + decision.shortage,
-                path=ticket.path,
-                need=decision.need,
-                have=decision.have,
-                limit=decision.limit,
-            )
+    def _readmit(self, name: str, ticket: Ticket | None, exact: int) -> None:
+        """Asks again, for the exact size; lets go what only now has to go first."""
+        known = {} if ticket is None else item_as_dict(ticket.item)
+        item = item_from_dict({**item_as_dict(_core.Item(name, exact)), **known, "bytes": exact})
+        plan = self.store.plan_save(item, forced=True, own_last=ticket is None or not ticket.tracked)
+        admission = plan.admission
+        if admission is None or admission.verdict == "admit":
+            return
+        if admission.verdict == "prune_first" and ticket is not None:
+            ticket.removed_first = tuple(self.store.make_room(plan))
+            return
+        raise DiskFullError(
+            message=f"not enough space: "
+            f"{shortage(admission.need, admission.have, admission.short_by, admission.limit)}",
+            path=os.path.join(self.directory, name),
+            need=admission.need,
+            have=admission.have,
+            short_by=admission.short_by,
+            limit=admission.limit,
+        )
 
     # -- after a save
 
     def settle(self, ticket: Ticket, started: float) -> Outcome:
         """What became of the ticket; a published file enters the inventory."""
         seconds = time.monotonic() - started
+        gone_first = ticket.removed_first
         error = ticket.error
         if error is not None:
             refused = None
-            need, have = getattr(error, "need", None), getattr(error, "have", None)
-            if need is not None and have is not None:
-                refused = Decision("refuse", need=need, have=have, limit=getattr(error, "limit", None))
+            if isinstance(error, DiskFullError) and error.need is not None and error.have is not None:
+                refused = Decision(
+                    "refuse", need=error.need, have=error.have, short_by=error.short_by, limit=error.limit
+                )
             text = f"{type(error).__name__}: {error}"
-            return Outcome(False, 0, seconds, text, getattr(error, "errno", None) or 0, refused)
+            errnum = getattr(error, "errno", None) or 0
+            return Outcome(False, 0, seconds, text, errnum, refused, removed_first=gone_first)
         size = ticket.bytes
         if size is None:
             # Another CheckpointIO, or a strategy that bypasses it, wrote the file.
             size = _measure(ticket.path)
         if not ticket.tracked:
-            return Outcome(True, size, seconds, top_k=tuple(self.store.plan().top_k), items=self._items())
+            top_k = tuple(self.store.plan().top_k)
+            return Outcome(True, size, seconds, top_k=top_k, items=self._items(), removed_first=gone_first)
         item = item_from_dict({**item_as_dict(ticket.item), "bytes": size})
         removes = tuple(self.store.commit(item))
         gone = {name for name, _ in removes}
         items = tuple(entry for entry in self._items() if entry["name"] not in gone)
-        return Outcome(True, size, seconds, removes=removes, top_k=tuple(self.store.plan().top_k), items=items)
+        top_k = tuple(self.store.plan().top_k)
+        return Outcome(True, size, seconds, removes=removes, top_k=top_k, items=items, removed_first=gone_first)
 
     def remove(self, name: str) -> None:
         """Moves a checkpoint into the trash; the reaper gives its blocks back."""

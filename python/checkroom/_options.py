@@ -91,6 +91,9 @@ class GuardOptions:
         _choice("preflight", self.preflight, ("error", "warn", "off"))
         _choice("when_full", self.when_full, ("skip", "wait", "stop", "error"))
         _choice("last_as", self.last_as, ("auto", "link", "copy"))
+        for name in ("prune_first", "durable"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}={getattr(self, name)!r} is neither True nor False")
         minutes = self.wait_minutes
         if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or not 0 <= minutes < math.inf:
             raise ValueError(f"wait_minutes={minutes!r} is not a number of minutes")

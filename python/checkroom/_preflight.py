@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from checkroom import _core
 from checkroom._core import Forecast, RunSpec, format_size
 from checkroom._errors import PreflightError
-from checkroom._figures import preflight_figures
-from checkroom._guard import Guard
+from checkroom._figures import figure, preflight_figures
+from checkroom._guard import Guard, shortage
+from checkroom._names import doubled_metric_names
 from checkroom._options import GuardOptions
 
 __all__ = ["Report", "Sizes", "measure", "preflight", "remarks", "run_spec"]
@@ -125,9 +125,7 @@ def run_spec(callback: Any, trainer: Any, checkpoint_bytes: int) -> RunSpec:
     steps = None if math.isinf(batches) else max(1, math.ceil(batches / trainer.accumulate_grad_batches))
     max_epochs = -1 if trainer.max_epochs is None else trainer.max_epochs
     interval = callback._train_time_interval
-    validation = trainer.num_val_batches
     val_check = trainer.val_check_interval
-    has_every = callback._every_n_epochs or callback._every_n_train_steps or interval is not None
     return RunSpec(
         max_epochs=max_epochs,
         max_steps=trainer.max_steps,
@@ -135,10 +133,10 @@ def run_spec(callback: Any, trainer: Any, checkpoint_bytes: int) -> RunSpec:
         accumulate_grad_batches=trainer.accumulate_grad_batches,
         start_epoch=trainer.current_epoch,
         start_step=trainer.global_step,
-        validates=bool(sum(validation) if isinstance(validation, list) else validation),
+        validates=trainer.enable_validation,
         check_val_every_n_epoch=trainer.check_val_every_n_epoch,
         val_check_interval=val_check if isinstance(val_check, (int, float)) else 1.0,
-        every_n_epochs=callback._every_n_epochs or None if has_every else 1,
+        every_n_epochs=callback._every_n_epochs,
         every_n_train_steps=callback._every_n_train_steps or None,
         train_time_interval_seconds=None if interval is None else interval.total_seconds(),
         save_on_train_epoch_end=callback._save_on_train_epoch_end,
@@ -146,7 +144,7 @@ def run_spec(callback: Any, trainer: Any, checkpoint_bytes: int) -> RunSpec:
         monitor=callback.monitor,
         mode=callback.mode,
         save_last=callback.save_last,
-        keep=options.rules,
+        keep=[rule for rule in options.rules if not _by_hours(rule)],
         max_size=options.cap,
         checkpoint_bytes=checkpoint_bytes,
         lightning_version=callback._lightning_version,
@@ -164,6 +162,7 @@ class Report:
         error: What cannot fit; empty: nothing.
         need: Bytes that are needed at least.
         have: Bytes that there are.
+        short_by: Bytes that must come free.
         limit: What limits.
         figures: What it found, as plain values; ``None``: it could not be made.
     """
@@ -173,6 +172,7 @@ class Report:
     error: str = ""
     need: int | None = None
     have: int | None = None
+    short_by: int | None = None
     limit: str | None = None
     figures: dict[str, Any] | None = None
 
@@ -223,11 +223,12 @@ def preflight(callback: Any, trainer: Any, guard: Guard | None) -> None:
             f"the run cannot fit: {report.error}",
             need=report.need,
             have=report.have,
+            short_by=report.short_by,
             limit=report.limit,
             path=os.fspath(callback.dirpath),
         )
     if report.error or report.warning:
-        callback._warn(f"checkroom: {report.error or report.warning}")
+        callback._warn(f"checkroom: {report.warning or 'the run may not fit: ' + report.error}")
 
 
 def _report(callback: Any, trainer: Any, guard: Guard, leaving: int) -> Report:
@@ -237,9 +238,12 @@ def _report(callback: Any, trainer: Any, guard: Guard, leaving: int) -> Report:
         return Report(f"checkroom preflight: the size of a checkpoint is not known yet ({'; '.join(sizes.notes)})")
     spec = run_spec(callback, trainer, sizes.expected)
     ours, alone = _core.forecast(spec), _core.forecast(spec.replace(writer="lightning", max_size=None, keep=()))
-    used = guard.store.used_bytes() - leaving
+    # What an earlier fit of this run left is part of what the run keeps: it makes room for its own successors.
+    used = guard.store.used_bytes()
+    own = max(0, used - sum(size for _, size in guard.store.foreign()))
+    used -= own
     space = _core.free_space(guard.directory)
-    available = None if space.available is None else space.available + leaving
+    available = None if space.available is None else space.available + own
 
     def fits(need: int) -> _core.Admission:
         return _core.admit(
@@ -251,29 +255,28 @@ def _report(callback: Any, trainer: Any, guard: Guard, leaving: int) -> Report:
             floor=guard.options.floor,
         )
 
-    least = max(sizes.expected, ours.at_rest_bytes.least)
-    certain = fits(least)
-    most = fits(ours.peak_bytes.most)
+    rest, peak = figure(ours, "at_rest_bytes"), figure(ours, "peak_bytes")
+    first_file = 0 if spec.save_count == 0 else sizes.expected
+    least = max(first_file, 0 if rest is None else rest.least)
+    asked = least if peak is None else max(least, peak.most)
+    certain, most = fits(least), fits(asked)
     error = warning = ""
-    if certain.verdict == "refuse":
+    if certain.verdict == "refuse" and least:  # a run that saves nothing needs nothing
         error = f"{_shortage(certain)}{_way_out(spec, certain, least)}"
-    elif most.verdict == "refuse":
+    elif most.verdict == "refuse" and asked:
         first = ours.first_save_that_may_not_fit(most.have)
         where = "" if first is None else f" (first at epoch {first.epoch}, step {first.step})"
-        warning = f"a save may not fit{where}: {_shortage(most)}{_way_out(spec, most, ours.peak_bytes.most)}"
+        warning = f"a save may not fit{where}: {_shortage(most)}{_way_out(spec, most, asked)}"
     binding = certain if error else most
     text = _text(callback, ours, alone, space, guard, binding, error, warning)
     figures = preflight_figures(
         ours, alone, space, binding, exact=sizes.exact, floor=guard.options.floor, cap=guard.options.cap, used=used
     )
-    return Report(text, warning, error, binding.need, binding.have, binding.limit, figures)
+    return Report(text, warning, error, binding.need, binding.have, binding.short_by, binding.limit, figures)
 
 
 def _shortage(admission: _core.Admission) -> str:
-    return (
-        f"needs {format_size(admission.need)}, has {format_size(admission.have)}, short by "
-        f"{format_size(admission.short_by)}, limited by the {admission.limit}"
-    )
+    return shortage(admission.need, admission.have, admission.short_by, admission.limit)
 
 
 def _way_out(spec: RunSpec, admission: _core.Admission, asked: int) -> str:
@@ -309,14 +312,20 @@ def _text(
     warning: str,
 ) -> str:
     sizes: Sizes = callback._sizes
-    rows = [
-        ("one checkpoint", f"{format_size(sizes.expected)} ({'exact' if sizes.exact else 'an estimate'})"),
-        ("at rest", f"{_span(ours.at_rest_bytes)} in {_count(ours.files)} files"),
-        ("at the peak", f"{_span(ours.peak_bytes)}; with Lightning alone {_span(alone.peak_bytes)}"),
-        ("written", f"{_span(ours.written_bytes)}; with Lightning alone {_span(alone.written_bytes)}"),
-    ]
-    if ours.epochs is None and ours.bytes_per_epoch:
-        rows.append(("a run without an end", f"{format_size(int(ours.bytes_per_epoch))} an epoch"))
+    rows = [("one checkpoint", f"{format_size(sizes.expected)} ({'exact' if sizes.exact else 'an estimate'})")]
+    rest, files = figure(ours, "at_rest_bytes"), figure(ours, "files")
+    if rest is not None and files is not None:
+        rows.append(("at rest", f"{_span(rest)} in {_count(files)} {'file' if files.most == 1 else 'files'}"))
+    for label, name in (("at the peak", "peak_bytes"), ("written", "written_bytes")):
+        both = [figure(one, name) for one in (ours, alone)]
+        if both[0] is not None:
+            beside = "" if both[1] is None else f"; with Lightning alone {_span(both[1])}"
+            rows.append((label, f"{_span(both[0])}{beside}"))
+    if not ours.has_end:
+        growth = int(ours.bytes_per_epoch or 0)
+        last = ours.epochs_until_full(admission.have) if growth else None
+        until = "" if last is None else f": full after {last} {'epoch' if last == 1 else 'epochs'}"
+        rows.append(("no end", f"it grows by {format_size(growth)} an epoch{until}"))
     available = "unknown" if space.available is None else format_size(space.available)
     rows.append(("free", f"{available} on {space.filesystem}, floor {format_size(guard.options.floor)}"))
     if guard.options.cap is not None:
@@ -327,12 +336,21 @@ def _text(
         rows.append(("foreign", f"{len(foreign)} {'entry' if len(foreign) == 1 else 'entries'}, {size}, left alone"))
     spare = format_size(max(0, admission.have - admission.need))
     rows.append(("verdict", "does not fit" if error else "may not fit" if warning else f"fits, {spare} to spare"))
-    rows.extend(("note", note) for note in sizes.notes)
+    rows.extend(("note", note) for note in (*sizes.notes, *_not_counted(callback)))
     if not guard.options.durable:
         rows.append(("note", "durable=False: a power cut may take checkpoints that were acknowledged"))
     width = max(len(label) for label, _ in rows)
     lines = [f"  {label:<{width}}  {value}" for label, value in rows]
     return "\n".join([f"checkroom preflight of {guard.directory}", *lines])
+
+
+def _not_counted(callback: Any) -> list[str]:
+    rules = [rule for rule in callback.guard_options.rules if _by_hours(rule)]
+    return [f"{rule!r} is not counted: how long a step takes is not known" for rule in rules]
+
+
+def _by_hours(rule: Any) -> bool:
+    return isinstance(rule, _core.KeepEvery) and rule.hours is not None
 
 
 def _span(range_: Any) -> str:
@@ -356,10 +374,18 @@ def remarks(callback: Any) -> list[str]:
             "with Lightning 2.6 and a monitor, last.ckpt is the newest top-k save, not the last epoch; "
             "keep=[KeepLast(1)] keeps the last epoch as well"
         )
-    doubled = re.search(r"([^\s{}]*?)([\w/.-]+)=\{\2[:}]", callback.filename or "")
-    if doubled is not None and callback.auto_insert_metric_name:
+    doubled = doubled_metric_names(callback.filename or "") if callback.auto_insert_metric_name else ()
+    if doubled:
         found.append(
-            f"filename={callback.filename!r} names {doubled[2]!r} twice (…{doubled[2]}={doubled[2]}=…): "
-            "pass auto_insert_metric_name=False"
+            f"filename={callback.filename!r} names {' and '.join(map(repr, doubled))} twice "
+            f"(…{doubled[0]}={doubled[0]}=…): pass auto_insert_metric_name=False"
+        )
+    name = callback.format_checkpoint_name(dict.fromkeys(("epoch", "step", callback.monitor or "step"), 0))
+    folder = os.path.dirname(os.path.relpath(name, callback.dirpath))
+    if folder:
+        found.append(
+            f"file names hold a folder ({folder}/): Lightning saves and removes such files by its own code, unguarded: "
+            "no check of the space, no cap, no pruning by checkroom's rules; leave the '/' out of the name "
+            "(auto_insert_metric_name=False)"
         )
     return found

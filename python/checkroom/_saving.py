@@ -6,6 +6,7 @@ collective depends on the rank.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import weakref
@@ -17,25 +18,18 @@ from checkroom._checkpoint_io import CheckroomIOMixin
 from checkroom._core import Item, KeepBest, format_size
 from checkroom._errors import DiskFullError
 from checkroom._guard import Decision, Guard, Outcome, Ticket
+from checkroom._last import LastMixin, SaveFailedError
 from checkroom._options import GuardOptions
 from checkroom._preflight import Sizes
 
-__all__ = ["SavingMixin"]
+__all__ = ["SaveFailedError", "SavingMixin"]
 
 _POLL_SECONDS = 5.0
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class SaveFailedError(Exception):
-    """A guarded save did not publish. Raised on every rank alike and caught by our own callers."""
-
-    def __init__(self, outcome: Outcome, cause: BaseException | None) -> None:
-        super().__init__(outcome.error)
-        self.outcome = outcome
-        self.cause = cause  # on the rank that wrote
-
-
-class SavingMixin:
-    """The decision points, the write, ``last`` and removal of a guarded ModelCheckpoint."""
+class SavingMixin(LastMixin):
+    """The decision points, the write and removal of a guarded ModelCheckpoint."""
 
     if TYPE_CHECKING:
         # Lightning's own fields and methods, and _say and _warn: the class that this is mixed into has them.
@@ -69,7 +63,7 @@ class SavingMixin:
 
     def _save_monitor_checkpoint(self, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
         current = monitor_candidates.get(self.monitor)
-        here = self._is_here(self.format_checkpoint_name(monitor_candidates))
+        here = self._is_here(self._name_of(monitor_candidates))
         rules = self.guard_options.rules
         if self._guarding and here and rules and not self.check_monitor_top_k(trainer, current):
             # Not among the best: another rule may still want it.
@@ -78,39 +72,55 @@ class SavingMixin:
             super()._save_monitor_checkpoint(trainer, monitor_candidates)  # type: ignore[misc]
 
     def _update_best_and_save(self, current: Any, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
-        if not self._guarding or not self._is_here(self.format_checkpoint_name(monitor_candidates)):
+        if not self._guarding or not self._is_here(self._name_of(monitor_candidates)):
             super()._update_best_and_save(current, trainer, monitor_candidates)  # type: ignore[misc]
             return
         full = len(self.best_k_models) == self.save_top_k
         self._guarded_save(trainer, monitor_candidates, current, self.kth_best_model_path if full else None)
 
     def _save_none_monitor_checkpoint(self, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
-        if not self._guarding or not self._is_here(self.format_checkpoint_name(monitor_candidates)):
+        if not self._guarding or not self._is_here(self._name_of(monitor_candidates)):
             super()._save_none_monitor_checkpoint(trainer, monitor_candidates)  # type: ignore[misc]
             return
         self._guarded_save(trainer, monitor_candidates, None, self.best_model_path)
+
+    def _name_of(self, monitor_candidates: dict[str, Any]) -> str:
+        # A copy: Lightning writes a 0 into the mapping for every metric that a name asks for and nobody logged.
+        name: str = self.format_checkpoint_name(dict(monitor_candidates))
+        return name
 
     def _guarded_save(
         self, trainer: Any, monitor_candidates: dict[str, Any], current: Any, displaced: str | None
     ) -> None:
         """One save: decide, mirror the plan, write, settle, prune."""
+        monitor_candidates = _of_rank_zero(trainer, monitor_candidates)
+        current = None if current is None else monitor_candidates[self.monitor]
         if current is not None and bool(current != current):  # NaN is stored as the worst there is
             current = current.new_tensor(float("inf" if self.mode == "min" else "-inf"))
-        path = self._get_metric_interpolated_filepath_name(monitor_candidates, trainer, displaced)
+        path = self._get_metric_interpolated_filepath_name(dict(monitor_candidates), trainer, displaced)
         item = self._candidate(trainer, path, monitor_candidates, current)
-        decision = self._decide(trainer, item)
+        deadline = time.monotonic() + self.guard_options.wait_minutes * 60
+        while self._attempt(trainer, monitor_candidates, current, path, item, deadline):
+            # What the save really needs is known now: the next attempt is admitted, or waits, for that.
+            item = self._candidate(trainer, path, monitor_candidates, current)
+
+    def _attempt(
+        self, trainer: Any, monitor_candidates: dict[str, Any], current: Any, path: str, item: Item, deadline: float
+    ) -> bool:
+        """One attempt at a save; true: it was refused while it was being made, and the user wants to wait for room."""
+        decision = self._decide(trainer, item, deadline)
         if decision.verdict == "unwanted":
             if self.verbose:
                 self._say(f"checkroom: {item.name} is not saved: {'; '.join(decision.reasons)}")
-            return
+            return False
         if decision.verdict == "refuse":
             self._refuse(trainer, item.name, decision)
-            return
+            return False
 
         before = _mirror.snapshot(self)
         inventory = self._inventory
         self._mirror_plan(path, current, decision.top_k, decision.items)
-        self._plan_last(trainer, monitor_candidates)
+        self._plan_last(trainer, monitor_candidates, path)
         self._prune(trainer, decision.removes_first, path)
         if decision.removes_first and self._guard is not None:
             self._guard.drain()
@@ -118,19 +128,47 @@ class SavingMixin:
         try:
             outcome = self._write(trainer, path, ticket)
         except SaveFailedError as failure:
-            self._roll_back(before, inventory, decision)
+            self._roll_back(before, inventory, (*decision.removes_first, *failure.outcome.removed_first))
+            self._note_removed(failure.outcome.removed_first)
+            if self._wants_to_wait(trainer, failure.outcome, deadline):
+                return True
             self._failed(trainer, item.name, failure)
-            return
+            return False
         except BaseException:
             if ticket is None or ticket.bytes is None:
-                self._roll_back(before, inventory, decision)
+                self._roll_back(before, inventory, decision.removes_first)
+            elif self._last_before is not None:  # published, but a logger raised before `last` was made of it
+                self.last_model_path, self._last_before = self._last_before, None
             raise
         self._refusals = 0
+        self._note_removed(outcome.removed_first)
         if outcome.top_k != decision.top_k:
             self._mirror_plan(path, current, outcome.top_k, outcome.items)
         self._inventory = outcome.items
         self._say(self._saved_line(item, outcome, current))
+        if self.save_last == "link" and self._last_before is not None:
+            # It is about to be made once more, in its turn; but what it points at may be about to go.
+            self._symlink_last(trainer, path, self.last_model_path)
         self._prune(trainer, outcome.removes, path)
+        return False
+
+    def _wants_to_wait(self, trainer: Any, outcome: Outcome, deadline: float) -> bool:
+        """Rank 0's clock decides whether a save that found no room is tried again."""
+        full = outcome.refused is not None or outcome.errnum in _FULL
+        again: bool = trainer.strategy.broadcast(
+            full and self.guard_options.when_full == "wait" and time.monotonic() < deadline
+        )
+        if again:
+            if outcome.refused is not None and outcome.refused.need is not None:
+                self._sizes.learn(outcome.refused.need)
+            if self._guard is not None:
+                time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+        return again
+
+    def _note_removed(self, removals: tuple[tuple[str, str], ...]) -> None:
+        """What had to go in the middle of a save, when its exact size was known."""
+        for name, reason in removals:
+            self._say(f"checkroom: removed {name}: {reason}")
 
     def _candidate(self, trainer: Any, path: str, monitor_candidates: dict[str, Any], current: Any) -> Item:
         scores = {} if self.monitor is None or current is None else {self.monitor: float(current)}
@@ -146,10 +184,9 @@ class SavingMixin:
             scores=scores,
         )
 
-    def _decide(self, trainer: Any, item: Item, *, own_last: bool = False) -> Decision:
-        """Rank 0 decides, every rank hears; waits for room where the user asked for it."""
+    def _decide(self, trainer: Any, item: Item, deadline: float, *, own_last: bool = False) -> Decision:
+        """Rank 0 decides, every rank hears; waits for room, until the deadline, where the user asked for it."""
         options = self.guard_options
-        deadline = time.monotonic() + options.wait_minutes * 60
         told = False
         while True:
             decision: Decision | None = None
@@ -157,8 +194,8 @@ class SavingMixin:
             if self._guard is not None:
                 try:
                     decision = self._guard.decide(item, forced=own_last, own_last=own_last)
-                except OSError as error:
-                    decision = Decision("refuse", reasons=(f"the disk could not be asked: {error}",))
+                except Exception as error:  # whatever it is, the other ranks wait for a verdict
+                    decision = Decision("refuse", reasons=(f"the guard failed: {type(error).__name__}: {error}",))
                 again = options.when_full == "wait" and decision.verdict == "refuse" and time.monotonic() < deadline
             decision, again = trainer.strategy.broadcast((decision, again))
             assert decision is not None  # rank 0 has decided
@@ -188,6 +225,7 @@ class SavingMixin:
                 path=self._path(name),
                 need=decision.need,
                 have=decision.have,
+                short_by=decision.short_by,
                 limit=decision.limit,
             )
         self._warn(line)
@@ -197,7 +235,7 @@ class SavingMixin:
         outcome = failure.outcome
         if outcome.refused is not None:
             self._refuse(trainer, name, outcome.refused)
-        elif outcome.errnum:
+        elif outcome.errnum in _FULL or (outcome.errnum and self.guard_options.when_full != "error"):
             self._refuse(trainer, name, Decision("refuse", reasons=(outcome.error,)))
         elif failure.cause is not None:
             raise failure.cause  # not the disk's doing: a state that cannot be pickled, say
@@ -246,7 +284,13 @@ class SavingMixin:
     def _settle(self, trainer: Any, ticket: Ticket | None, started: float) -> Outcome:
         told = None
         if self._guard is not None and ticket is not None:
-            told = self._guard.settle(ticket, started)
+            try:
+                told = self._guard.settle(ticket, started)
+            except Exception as error:  # the other ranks wait for an outcome
+                ticket.error = error
+                told = Outcome(
+                    False, error=f"{type(error).__name__}: {error}", errnum=getattr(error, "errno", None) or 0
+                )
             if told.published:
                 self._sizes.learn(told.bytes)
         outcome: Outcome = trainer.strategy.broadcast(told)
@@ -264,93 +308,6 @@ class SavingMixin:
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.after_save_checkpoint(weakref.proxy(self))
-
-    # -- last
-
-    def _save_last_checkpoint(self, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
-        if not self._guarding:
-            super()._save_last_checkpoint(trainer, monitor_candidates)  # type: ignore[misc]
-            return
-        if not self.save_last or self._refused_step == trainer.global_step:
-            return  # a refused trigger is as if it had not fired, for `last` too
-        before = _mirror.snapshot(self)
-        if self._last_before is None:
-            self._plan_last(trainer, monitor_candidates)
-        path, previous = self.last_model_path, self._last_before
-        before["last_model_path"], self._last_before = previous, None
-        saved = self._last_checkpoint_saved
-        if self.save_last == "link" and saved and self.save_top_k != 0:
-            if self._link_checkpoint is super()._link_checkpoint:  # type: ignore[misc]
-                self._symlink_last(trainer, saved, path)
-            else:  # a subclass makes it in its own way
-                self._link_checkpoint(trainer, saved, path)
-        elif self._io is not None and self._last_global_step_saved == trainer.global_step and self._is_here(saved):
-            if not self._share_last(trainer, saved, path):
-                _mirror.restore(self, before)
-                return
-        elif not self._save_own_last(trainer, path, before):
-            return
-        if previous and self._should_remove_checkpoint(trainer, previous, path):
-            self._remove_checkpoint(trainer, previous)
-
-    def _plan_last(self, trainer: Any, monitor_candidates: dict[str, Any]) -> None:
-        """Sets ``last_model_path`` before the save that `last` will share, so that the file knows its `last`."""
-        if not self.save_last:
-            return
-        path = self.format_checkpoint_name(monitor_candidates, self.CHECKPOINT_NAME_LAST)
-        if self._enable_version_counter:
-            version = self.STARTING_VERSION
-            while self.file_exists(path, trainer) and path != self.last_model_path:
-                path = self.format_checkpoint_name(monitor_candidates, self.CHECKPOINT_NAME_LAST, ver=version)
-                version += 1
-        self._last_before, self.last_model_path = self.last_model_path, path
-
-    def _share_last(self, trainer: Any, saved: str, path: str) -> bool:
-        """`last` becomes another name of the file just saved: no second write."""
-        error = None
-        if self._guard is not None:
-            try:
-                self._guard.store.link_last(os.path.basename(saved), os.path.basename(path))
-            except OSError as failure:
-                error = f"{type(failure).__name__}: {failure}"
-        error = trainer.strategy.broadcast(error)
-        if error is not None:
-            self._warn(f"checkroom: {os.path.basename(path)} could not be made, the former one stays: {error}")
-            return False
-        self._last_global_step_saved = trainer.global_step
-        self._last_checkpoint_saved = path
-        self._notify(trainer)
-        return True
-
-    def _save_own_last(self, trainer: Any, path: str, before: dict[str, Any]) -> bool:
-        """`last` as a file of its own: nothing was saved at this step that it could share."""
-        item = Item(
-            os.path.basename(path), self._sizes.expected, epoch=trainer.current_epoch, step=trainer.global_step
-        )
-        decision = self._decide(trainer, item, own_last=True)
-        if decision.verdict == "refuse":
-            _mirror.restore(self, before)
-            self._refuse(trainer, item.name, decision)
-            return False
-        ticket = Ticket(path, item, False, self._guard, item.bytes) if self._guard is not None else None
-        try:
-            outcome = self._write(trainer, path, ticket)
-        except SaveFailedError as failure:
-            _mirror.restore(self, before)
-            self._failed(trainer, item.name, failure)
-            return False
-        self._refusals = 0
-        self._say(f"checkroom: saved {item.name} ({format_size(outcome.bytes)} in {outcome.seconds:.1f} s)")
-        return True
-
-    def _symlink_last(self, trainer: Any, saved: str, path: str) -> None:
-        """Lightning's relative symlink, made beside and renamed over: there is no instant without it."""
-        if self._guard is not None and os.path.abspath(saved) != os.path.abspath(path):
-            try:
-                self._guard.store.symlink_last(os.path.basename(saved), os.path.basename(path))
-            except OSError as error:
-                self._warn(f"checkroom: {path} could not be made, the former one stays: {error}")
-        trainer.strategy.barrier()
 
     # -- mirror and removal
 
@@ -372,10 +329,12 @@ class SavingMixin:
         if path in scores or scores.keys() != self.best_k_models.keys():
             _mirror.show_top_k(self, scores, self.save_top_k)
 
-    def _roll_back(self, before: dict[str, Any], inventory: tuple[dict[str, Any], ...], decision: Decision) -> None:
+    def _roll_back(
+        self, before: dict[str, Any], inventory: tuple[dict[str, Any], ...], removed: tuple[tuple[str, str], ...]
+    ) -> None:
         _mirror.restore(self, before)
         self._last_before = None
-        gone = {name for name, _ in decision.removes_first}
+        gone = {name for name, _ in removed}
         self._inventory = tuple(item for item in inventory if item["name"] not in gone)
         paths = {self._path(name) for name in gone}
         if paths & self.best_k_models.keys():
@@ -416,3 +375,17 @@ class SavingMixin:
 
     def _is_here(self, path: str) -> bool:
         return bool(path) and os.path.dirname(os.path.abspath(path)) == os.path.abspath(self.dirpath)
+
+
+def _of_rank_zero(trainer: Any, candidates: dict[str, Any]) -> dict[str, Any]:
+    """The metrics as rank 0 has them: where nobody synchronised them, names and scores would differ by rank."""
+    if trainer.world_size == 1:
+        return candidates
+    told = {key: value.detach().cpu() if hasattr(value, "detach") else value for key, value in candidates.items()}
+    told = trainer.strategy.broadcast(told)
+    if trainer.is_global_zero:
+        return candidates
+    return {
+        key: value.to(candidates[key].device) if hasattr(candidates.get(key), "device") else value
+        for key, value in told.items()
+    }

@@ -82,7 +82,7 @@ SaveLast = Annotated[
 EveryNEpochs = Annotated[_Text, _flag("--every-n-epochs", "N", _POLICY, "Save every N epochs; default: 1.")]
 EveryNTrainSteps = Annotated[_Text, _flag("--every-n-train-steps", "N", _POLICY, "Save every N steps, instead.")]
 TrainTimeInterval = Annotated[
-    _Text, _flag("--train-time-interval", "H:MM:SS", _POLICY, "Save so often by the clock, instead, for example 0:30:00.")
+    _Text, _flag("--train-time-interval", "H:MM:SS", _POLICY, "Save by the clock, instead: 0:30:00.")
 ]
 MaxSize = Annotated[_Text, _flag("--max-size", "SIZE", _POLICY, "checkroom's cap of the directory, for example 100GB.")]
 SaveWeightsOnly = Annotated[bool, _switch("--save-weights-only", _POLICY, "No optimizer states.")]

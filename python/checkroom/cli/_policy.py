@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from checkroom._core import KeepBest, KeepEvery, KeepLast, format_size, parse_size
+from checkroom._figures import keep_arguments
+from checkroom._names import doubled_metric_names
 from checkroom._options import KeepRule, keep_rule
 from checkroom.cli._errors import CommandError, closest, quoted
 from checkroom.cli._values import Given, choice, integer, interval, size, text_of, truth
 
 __all__ = [
-    "POLICY_KEYS", "TRIGGER_KEYS", "Policy", "argument_texts", "doubled_metric_names", "plain", "policy", "policy_text",
+    "POLICY_KEYS", "TRIGGER_KEYS", "Policy", "argument_texts", "plain", "policy", "policy_text",
 ]
 
 
@@ -141,31 +142,9 @@ def plain(value: object) -> object:
     """An argument that JSON has no form for, as a LightningCLI config holds it."""
     if isinstance(value, timedelta):
         return str(value)
-    if isinstance(value, KeepLast):
-        return {"last": value.n}
-    if isinstance(value, KeepEvery):
-        units = {"epochs": value.epochs, "steps": value.steps, "hours": value.hours}
-        return {"every": {unit: count for unit, count in units.items() if count is not None}}
-    if isinstance(value, KeepBest):
-        return {"best": {"k": value.k, "monitor": value.monitor, "mode": value.mode}}
+    if isinstance(value, (KeepLast, KeepEvery, KeepBest)):
+        return keep_arguments(value)
     raise TypeError(f"{value!r} has no plain form")
-
-
-def doubled_metric_names(filename: str) -> tuple[str, ...]:
-    """The names that stand before their own field, which Lightning would insert a second time.
-
-    Args:
-        filename: ``ModelCheckpoint``'s ``filename``.
-
-    Returns:
-        ``("val_loss",)`` for ``"val_loss={val_loss:.3f}"``, which becomes ``val_loss=val_loss=0.960``.
-    """
-    names = []
-    for match in re.finditer(r"\{([^{}:!\[]+)", filename):
-        before = filename[: match.start()].rstrip("=_-: ")
-        if before.endswith(match.group(1)):
-            names.append(match.group(1))
-    return tuple(dict.fromkeys(names))
 
 
 def policy(name: str, given: Mapping[str, Given], where: str, *, label: str = "") -> Policy:
