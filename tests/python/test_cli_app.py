@@ -172,7 +172,7 @@ main(sys.argv[1:])
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["--version"], ["estimate", "--help"], ["estimate", "--run", RUN_FILE],
+    [["--help"], ["--version"], ["estimate", "--help"], ["preflight", "--help"], ["estimate", "--run", RUN_FILE],
      ["estimate", "--epochs", "5", "--parameters", "7B"]],
 )
 def test_without_pytorch(words: list[str]) -> None:
@@ -181,7 +181,7 @@ def test_without_pytorch(words: list[str]) -> None:
     assert done.stdout
 
 
-@pytest.mark.parametrize("command", ["estimate", "advise"])
+@pytest.mark.parametrize("command", ["estimate", "advise", "preflight"])
 def test_help_loads_nothing_that_it_does_not_need(command: str) -> None:
     """It answers at once: benchmarks/startup_benchmark.py says how soon."""
     code = (

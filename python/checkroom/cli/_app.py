@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -12,8 +10,9 @@ from typing import Annotated
 import typer
 
 from checkroom import __version__
-from checkroom.cli import advise, estimate
+from checkroom.cli import advise, estimate, preflight
 from checkroom.cli._errors import CommandError, one_line
+from checkroom.cli._output import discard_output
 
 __all__ = ["app", "run"]
 
@@ -29,6 +28,7 @@ app = typer.Typer(
 )
 app.command("estimate")(estimate.estimate)
 app.command("advise")(advise.advise)
+app.command("preflight", cls=preflight.WithScript, help=preflight.HELP)(preflight.preflight)
 
 
 def _print_version(wanted: bool) -> None:
@@ -71,11 +71,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _fail(command, str(error))
     except BrokenPipeError:
-        _discard_output()  # the reader has gone (`| head`)
+        discard_output()  # the reader has gone (`| head`)
         return 1
     except OSError as error:
         # What a command reads it reports itself: this is the output.
-        _discard_output()
+        discard_output()
         reason = (error.strerror or str(error)).lower()
         return _fail(command, f"cannot write the output: {reason} (give another file, or make room)")
     except (typer.Abort, KeyboardInterrupt):
@@ -99,12 +99,6 @@ def _prepare_output() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _discard_output() -> None:
-    # Python flushes once more at exit: give that somewhere to go.
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _fail(command: str, message: str) -> int:
     if sys.stderr is not None:  # closed by the caller (`2>&-`): print would take stdout instead
         print(f"{command}: {one_line(message)}", file=sys.stderr)
@@ -115,6 +109,8 @@ def _with_save_last_value(words: list[str]) -> list[str]:
     """Lets ``--save-last`` stand alone, as in Lightning's own command lines: it then means ``true``."""
     result: list[str] = []
     for index, word in enumerate(words):
+        if word == "--":  # what follows is somebody else's command line
+            return result + words[index:]
         result.append(word)
         if word == "--save-last":
             following = words[index + 1] if index + 1 < len(words) else "-"
