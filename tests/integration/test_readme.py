@@ -42,7 +42,7 @@ def answer(command: str) -> str:
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert re.findall(r"^```(\w*)$", README, re.MULTILINE).count("") == README.count("```") / 2
     assert {"sh", "python", "text"} == set(re.findall(r"^```(\w+)$", README, re.MULTILINE))
-    assert len(commands()) == 3 and len(blocks("python")) == 2 and len(blocks("text")) == 3
+    assert len(commands()) == 4 and len(blocks("python")) == 2 and len(blocks("text")) == 3
 
 
 @pytest.mark.parametrize("command", commands())

@@ -57,8 +57,9 @@ def advise(
 ) -> int:
     """Advise which arguments of ModelCheckpoint fit into the free space, best first, each as a call to paste.
 
-    It starts from a strategy for the run's length and prefers keeping a last, then more best files, then finer
-    intervals; the output states the rule. Where nothing fits it says by how much, and what would.
+    It starts from a strategy for the run's length; the output states the rule.
+
+    Where nothing fits it says by how much, and what would.
 
     The exit code is 0 where something fits, 1 where nothing does; a wrong value ends with 2.
     """
