@@ -82,7 +82,7 @@ SaveLast = Annotated[
 EveryNEpochs = Annotated[_Text, _flag("--every-n-epochs", "N", _POLICY, "Save every N epochs; default: 1.")]
 EveryNTrainSteps = Annotated[_Text, _flag("--every-n-train-steps", "N", _POLICY, "Save every N steps, instead.")]
 TrainTimeInterval = Annotated[
-    _Text, _flag("--train-time-interval", "H:MM:SS", _POLICY, "Save by the clock, instead: 0:30:00.")
+    _Text, _flag("--train-time-interval", "H:MM:SS", _POLICY, "Save by the clock, instead, for example 0:30:00.")
 ]
 MaxSize = Annotated[_Text, _flag("--max-size", "SIZE", _POLICY, "checkroom's cap of the directory, for example 100GB.")]
 SaveWeightsOnly = Annotated[bool, _switch("--save-weights-only", _POLICY, "No optimizer states.")]
@@ -136,9 +136,6 @@ Format = Annotated[
 ]
 AdviceFormat = Annotated[
     str, typer.Option("--format", metavar="table|json|markdown", rich_help_panel=_OUT, help="How to print it.")
-]
-PreflightFormat = Annotated[
-    str, typer.Option("--format", metavar="table|json", help="How to print it; json: bytes as integers.")
 ]
 Plot = Annotated[
     _Text, _flag("--plot", "FILE", _OUT, "Draw it as well, into a .png or .svg (pip install 'checkroom[plot]').")
