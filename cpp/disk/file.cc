@@ -79,8 +79,28 @@ void File::close() {
 
 void sync_directory(FileSystem& filesystem, const std::string& path) {
   File directory = File::open_directory(filesystem, path);
-  directory.sync();
+  const int errnum = filesystem.sync(directory.descriptor());
+  if (errnum != EINVAL && errnum != ENOSYS && errnum != EOPNOTSUPP) check(errnum, "fsync", path);
   directory.close();
+}
+
+void sync_way_to(FileSystem& filesystem, const std::string& path) {
+  Result<FileStatus> here = filesystem.status_of_target(path);
+  check(here.errnum, "stat", path);
+  // The directory's own "..", not the text before the last slash: a link on the way is the user's,
+  // and what must not be lost lies where it leads.
+  for (std::string parent = path + "/..";; parent += "/..") {
+    const Result<FileStatus> above = filesystem.status_of_target(parent);
+    if (above.errnum == EACCES) return;
+    check(above.errnum, "stat", parent);
+    if (above.value.device != here.value.device || above.value.same_inode(here.value)) return;
+    try {
+      sync_directory(filesystem, parent);
+    } catch (const Error& error) {
+      if (error.errnum() != EACCES) throw;
+    }
+    here = above;
+  }
 }
 
 std::optional<FileStatus> status_if_exists(FileSystem& filesystem, const std::string& path) {

@@ -48,8 +48,13 @@ class File {
 // Throws Error::system unless errnum is 0. `what` is an infinitive: "rename".
 void check(int errnum, std::string_view what, const std::string& path);
 
-// Makes the names in a directory survive a power cut.
+// Makes the names in a directory survive a power cut. Where the filesystem knows no such call for a
+// directory, that is no error: it has nothing better.
 void sync_directory(FileSystem& filesystem, const std::string& path);
+
+// Makes the way to a directory survive a power cut: syncs all directories above it on its
+// filesystem, as whoever made them may not have done. Those that may not be read are left out.
+void sync_way_to(FileSystem& filesystem, const std::string& path);
 
 // lstat; nullopt where there is nothing of that name. Other failures throw.
 std::optional<FileStatus> status_if_exists(FileSystem& filesystem, const std::string& path);

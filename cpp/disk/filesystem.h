@@ -85,6 +85,8 @@ class FileSystem {
 
   // -- names
   virtual int rename(const std::string& from, const std::string& to) = 0;
+  // The two change places in one step. EINVAL or ENOSYS where the filesystem cannot.
+  virtual int exchange(const std::string& one, const std::string& other) = 0;
   virtual int link(const std::string& existing, const std::string& name) = 0;
   virtual int symlink(const std::string& target, const std::string& name) = 0;
   virtual int unlink(const std::string& path) = 0;

@@ -18,8 +18,6 @@
 namespace checkroom::disk {
 namespace {
 
-// A lock is taken just after its file is made: a younger file may be one whose lock is to come.
-constexpr double kLockSettled = 60;
 // A machine that shares its name with another may be alive: give it time to write once more.
 constexpr double kSharedIdle = 3600;
 
@@ -85,6 +83,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 struct ProcessRecord {
   char state = '?';
+  std::uint64_t threads = 0;
   std::uint64_t started = 0;
 };
 
@@ -95,12 +94,15 @@ std::optional<ProcessRecord> read_process(std::int64_t pid) {
   const std::size_t bracket = line.rfind(')');
   if (bracket == std::string::npos || bracket + 2 >= line.size()) return std::nullopt;
   const auto fields = split(std::string_view(line).substr(bracket + 2), ' ');
+  // Fields 3, 20 and 22 of proc(5), counted from field 3.
   constexpr std::size_t kState = 0;
-  constexpr std::size_t kStarted = 19;  // field 22 of proc(5), counted from field 3
+  constexpr std::size_t kThreads = 17;
+  constexpr std::size_t kStarted = 19;
   if (fields.size() <= kStarted || fields[kState].empty()) return std::nullopt;
+  const auto threads = parse_number<std::uint64_t>(fields[kThreads]);
   const auto started = parse_number<std::uint64_t>(fields[kStarted]);
-  if (!started) return std::nullopt;
-  return ProcessRecord{fields[kState].front(), *started};
+  if (!threads || !started) return std::nullopt;
+  return ProcessRecord{fields[kState].front(), *threads, *started};
 }
 
 }  // namespace
@@ -111,8 +113,9 @@ bool process_lives(std::int64_t pid, std::uint64_t started) {
   if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return false;
   const std::optional<ProcessRecord> record = read_process(pid);
   if (!record) return true;  // it is there, but hidden from us: it may be the one
-  // A zombie has closed its files: it writes no more.
-  return record->started == started && record->state != 'Z' && record->state != 'X';
+  if (started != 0 && record->started != started) return false;
+  // A zombie has closed its files: it writes no more. Unless only its first thread has ended.
+  return (record->state != 'Z' && record->state != 'X') || record->threads > 1;
 }
 
 Owner current_owner() {
@@ -133,8 +136,15 @@ std::string owned_name(std::string_view name, const Owner& owner, std::string_vi
                      "-" + std::to_string(owner.pid) + "-" + std::to_string(owner.started) + "-" +
                      std::to_string(sequence++);
   tail += suffix;
-  return std::string(name.substr(0, NAME_MAX - std::min<std::size_t>(NAME_MAX, tail.size()))) +
-         tail;
+  std::size_t length = NAME_MAX - std::min<std::size_t>(NAME_MAX, tail.size());
+  // Some filesystems take no half characters.
+  const auto continues = [&] {
+    return (static_cast<unsigned char>(name[length]) & 0xC0U) == 0x80U;
+  };
+  if (length < name.size()) {
+    while (length > 0 && continues()) --length;
+  }
+  return std::string(name.substr(0, length)) + tail;
 }
 
 std::optional<Owner> parse_owned_name(std::string_view owned, std::string_view suffix) {
@@ -145,7 +155,7 @@ std::optional<Owner> parse_owned_name(std::string_view owned, std::string_view s
   const auto parts = split(owned.substr(dot + 1), '-');
   if (parts.size() != kParts || !is_hex8(parts[0]) || !is_hex8(parts[1])) return std::nullopt;
   const auto name_space = parse_number<std::uint64_t>(parts[2]);
-  const auto pid = parse_number<std::int64_t>(parts[3]);
+  const auto pid = parse_number<pid_t>(parts[3]);
   const auto started = parse_number<std::uint64_t>(parts[4]);
   if (!name_space || !pid || *pid <= 0 || !started) return std::nullopt;
   if (!parse_number<std::uint64_t>(parts[5])) return std::nullopt;

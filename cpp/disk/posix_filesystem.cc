@@ -13,22 +13,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 
 #include "disk/filesystem.h"
+#include "disk/retry.h"
 
 namespace checkroom::disk {
 namespace {
-
-// Repeats a call that a signal interrupted; the errno, or 0.
-template <typename Call>
-int retry(Call call) {
-  for (;;) {
-    if (call() >= 0) return 0;
-    if (errno != EINTR) return errno;
-  }
-}
 
 template <typename Call>
 Result<int> retry_open(Call call) {
@@ -129,6 +122,12 @@ class PosixFileSystem final : public FileSystem {
 
   int rename(const std::string& from, const std::string& to) override {
     return retry([&] { return ::rename(from.c_str(), to.c_str()); });
+  }
+
+  int exchange(const std::string& one, const std::string& other) override {
+    return retry([&] {
+      return ::renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE);
+    });
   }
 
   int link(const std::string& existing, const std::string& name) override {

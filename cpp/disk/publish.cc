@@ -13,23 +13,6 @@ std::string trash_path(const Destination& destination) {
   return destination.trash + "/" + owned_name(destination.name, current_owner(), kTrashSuffix);
 }
 
-// Gives the bearer of the name a place in the trash: a second name where that is possible, so that
-// the first one is never missing. Empty where the filesystem has no hard links (or is at their
-// limit): then the rename itself pays for the removal.
-std::optional<std::string> displace(FileSystem& filesystem, const Destination& destination,
-                                    const FileStatus& bearer) {
-  std::string trashed = trash_path(destination);
-  if (bearer.type == FileType::kDirectory) {
-    // A file cannot be renamed over a directory, nor can a directory have two names.
-    check(filesystem.rename(destination.path(), trashed), "move into the trash",
-          destination.path());
-    return trashed;
-  }
-  if (filesystem.link(destination.path(), trashed) == 0) return trashed;
-  log(LogLevel::kDebug, "disk", "no second name for " + destination.path());
-  return std::nullopt;
-}
-
 // The state before a rename, as far as it can be had: the error that led here is what counts.
 void rename_back(FileSystem& filesystem, const std::string& trashed, const std::string& path) {
   const int errnum = filesystem.rename(trashed, path);
@@ -38,21 +21,27 @@ void rename_back(FileSystem& filesystem, const std::string& trashed, const std::
   }
 }
 
-}  // namespace
+bool cannot_exchange(int errnum) {
+  return errnum == EINVAL || errnum == ENOSYS || errnum == EOPNOTSUPP;
+}
 
-std::optional<std::string> take_name(FileSystem& filesystem, const std::string& staged,
-                                     const Destination& destination) {
+// Renames over what is no directory; `bears`: there is something.
+std::optional<std::string> take_from_file(FileSystem& filesystem, const std::string& staged,
+                                          const Destination& destination, bool bears) {
   const std::string path = destination.path();
-  const std::optional<FileStatus> bearer = status_if_exists(filesystem, path);
   std::optional<std::string> trashed;
-  if (bearer) trashed = displace(filesystem, destination, *bearer);
+  if (bears) {
+    trashed = trash_path(destination);
+    if (filesystem.link(path, *trashed) != 0) {
+      // No hard links, or no more of them: then the rename itself pays for the removal.
+      log(LogLevel::kDebug, "disk", "no second name for " + path);
+      trashed.reset();
+    }
+  }
   const int errnum = filesystem.rename(staged, path);
   if (errnum != 0) {
-    if (trashed && bearer->type == FileType::kDirectory) {
-      rename_back(filesystem, *trashed, path);
-    } else if (trashed) {
-      static_cast<void>(filesystem.unlink(*trashed));  // a second name; the reaper would do as well
-    }
+    // Only a second name; the sweep would do as well.
+    if (trashed) static_cast<void>(filesystem.unlink(*trashed));
     check(errnum, "rename to '" + destination.name + "'", staged);
   }
   if (!destination.durable) return trashed;
@@ -61,10 +50,9 @@ std::optional<std::string> take_name(FileSystem& filesystem, const std::string& 
   } catch (const Error&) {
     // Not acknowledged, so the old state must stand: nobody may go on to remove what this file was
     // to replace. Where the old bearer is gone for good, the new one is all there is: it stays.
-    if (trashed && bearer->type == FileType::kDirectory) static_cast<void>(filesystem.unlink(path));
     if (trashed) {
       rename_back(filesystem, *trashed, path);
-    } else if (!bearer) {
+    } else if (!bears) {
       static_cast<void>(filesystem.unlink(path));
     }
     throw;
@@ -72,10 +60,52 @@ std::optional<std::string> take_name(FileSystem& filesystem, const std::string& 
   return trashed;
 }
 
+// A file cannot be renamed over a directory: the two change places, so that the name is never
+// missing, not even when the power goes.
+std::optional<std::string> take_from_directory(FileSystem& filesystem, const std::string& staged,
+                                               const Destination& destination) {
+  const std::string path = destination.path();
+  std::string trashed = trash_path(destination);
+  int errnum = filesystem.exchange(staged, path);
+  const bool exchanged = errnum == 0;
+  if (cannot_exchange(errnum)) {
+    check(filesystem.rename(path, trashed), "move into the trash", path);
+    errnum = filesystem.rename(staged, path);
+    if (errnum != 0) rename_back(filesystem, trashed, path);
+  }
+  check(errnum, "rename to '" + destination.name + "'", staged);
+  if (destination.durable) {
+    try {
+      sync_directory(filesystem, destination.directory);
+    } catch (const Error&) {
+      if (!exchanged) {
+        if (filesystem.rename(path, staged) == 0) rename_back(filesystem, trashed, path);
+      } else if (filesystem.exchange(staged, path) != 0) {
+        log(LogLevel::kError, "disk", "cannot bring back " + path + ": it stays as " + staged);
+      }
+      throw;
+    }
+  }
+  if (exchanged && filesystem.rename(staged, trashed) != 0) return staged;
+  return trashed;
+}
+
+}  // namespace
+
+std::optional<std::string> take_name(FileSystem& filesystem, const std::string& staged,
+                                     const Destination& destination) {
+  const std::optional<FileStatus> bearer = status_if_exists(filesystem, destination.path());
+  if (bearer && bearer->type == FileType::kDirectory) {
+    return take_from_directory(filesystem, staged, destination);
+  }
+  return take_from_file(filesystem, staged, destination, bearer.has_value());
+}
+
 std::optional<std::string> move_to_trash(FileSystem& filesystem, const Destination& destination) {
   std::string trashed = trash_path(destination);
   const int errnum = filesystem.rename(destination.path(), trashed);
-  if (errnum == ENOENT) return std::nullopt;
+  // It may as well be the trash that is not there.
+  if (errnum == ENOENT && !status_if_exists(filesystem, destination.path())) return std::nullopt;
   check(errnum, "move into the trash", destination.path());
   if (!destination.durable) return trashed;
   try {

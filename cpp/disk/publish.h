@@ -26,8 +26,9 @@ struct Destination {
 
 // Renames `staged` (a finished, fsynced file or a link, on the same filesystem) to its final name
 // and syncs the directory. The former bearer of the name gets a second name in the trash first:
-// its blocks are given back later, by the reaper, and it comes back when the last step fails.
-// Returns that name's path, where there is one.
+// its blocks are given back later, by the reaper, and it comes back when the last step fails. A
+// directory, which cannot have two names, changes places with `staged` and goes into the trash
+// last. Returns the former bearer's path, where there is one.
 std::optional<std::string> take_name(FileSystem& filesystem, const std::string& staged,
                                      const Destination& destination);
 

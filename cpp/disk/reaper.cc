@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
-#include <deque>
+#include <exception>
+#include <list>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -18,6 +18,17 @@
 
 namespace checkroom::disk {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+using Deadline = std::optional<Clock::time_point>;
+
+// Empty: never. Counts that the clock cannot hold are longer than any process lives.
+Deadline deadline_in(std::optional<std::chrono::duration<double>> timeout) {
+  constexpr std::chrono::duration<double> kForEver(1e8);
+  if (!timeout || !(*timeout < kForEver)) return std::nullopt;
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                            std::max(*timeout, std::chrono::duration<double>(0)));
+}
 
 // Removes everything below and including `path`; adds what that frees. The first errno, or 0: what
 // can be removed is removed.
@@ -41,6 +52,20 @@ int remove_tree(FileSystem& filesystem, const std::string& path, std::int64_t& f
   const int errnum = filesystem.remove_directory(path);
   if (first == 0 && errnum != ENOENT) first = errnum;
   return first;
+}
+
+// False: something of it is still there. This is the bottom of a thread: whatever goes wrong, the
+// training that it runs beside goes on.
+bool try_remove(FileSystem& filesystem, const std::string& path, std::int64_t& freed) noexcept {
+  try {
+    const int errnum = remove_tree(filesystem, path, freed);
+    if (errnum == 0) return true;
+    log(LogLevel::kWarn, "disk",
+        "cannot remove " + path + " (" + std::strerror(errnum) + "): kept for the next time");
+  } catch (const std::exception& error) {
+    log(LogLevel::kWarn, "disk", error.what());
+  }
+  return false;
 }
 
 // Signals belong to the threads of the program that loaded us.
@@ -74,58 +99,89 @@ std::int64_t bytes_of_removal(FileSystem& filesystem, const std::string& path,
   return std::max<std::int64_t>(own, 0);
 }
 
-// Everything that the thread touches. `mutex` guards what it shares with the callers; `control`,
-// taken first, guards `thread` itself and keeps remove(), drain() and stop() apart.
+// Everything that the thread touches; `mutex` guards all of it.
 struct Reaper::State {
+  struct Worker {
+    std::thread thread;
+    bool stopping = false;
+  };
+
   explicit State(FileSystem& used) : filesystem(used) {}
 
-  // Removes what is queued; with the lock held on entry and on return, not while removing.
-  void work(std::unique_lock<std::mutex>& lock) {
-    while (!queue.empty()) {
-      std::string path = std::move(queue.front());
-      queue.pop_front();
-      busy = true;
-      lock.unlock();
-      std::int64_t gain = 0;
-      const int errnum = remove_tree(filesystem, path, gain);
-      if (errnum != 0) {
-        log(LogLevel::kWarn, "disk",
-            "cannot remove " + path + " (" + std::strerror(errnum) + "): kept for the next time");
-      }
-      lock.lock();
-      busy = false;
-      freed += gain;
-      if (errnum != 0) kept.push_back(std::move(path));
+  // Is there a thread that will see to the queue? Starts one where there is none.
+  bool ensure_worker() {
+    if (worker) return true;
+    try {
+      auto started = std::make_unique<Worker>();
+      const SignalsBlocked blocked;
+      started->thread = std::thread([this, self = started.get()] { run(*self); });
+      worker = std::move(started);
+      return true;
+    } catch (const std::exception& error) {
+      log(LogLevel::kWarn, "disk", std::string("no thread for the reaper: ") + error.what());
+      return false;
     }
-    if (!busy) settled.notify_all();
   }
 
-  void run() {
+  // Removes what is queued, until the deadline; with the lock held on entry and on return, not
+  // while removing.
+  void work(std::unique_lock<std::mutex>& lock, Deadline deadline) {
+    while (!queue.empty() && (!deadline || Clock::now() < *deadline)) {
+      std::list<std::string> taken;  // moved by its node: nothing here can fail for want of memory
+      taken.splice(taken.begin(), queue, queue.begin());
+      ++busy;
+      lock.unlock();
+      std::int64_t gain = 0;
+      const bool gone = try_remove(filesystem, taken.front(), gain);
+      lock.lock();
+      --busy;
+      freed += gain;
+      if (!gone) kept.splice(kept.end(), taken);
+    }
+    settled.notify_all();
+  }
+
+  // What is kept, once more; false: time was up first.
+  bool retry_kept(std::unique_lock<std::mutex>& lock, Deadline deadline) {
+    if (kept.empty()) return true;
+    if (!ensure_worker()) return work_alone(lock, deadline);
+    queue.splice(queue.end(), kept);
+    wake.notify_all();
+    return true;
+  }
+
+  // Without a worker: what is left when time is up is kept, so that nobody waits for it.
+  bool work_alone(std::unique_lock<std::mutex>& lock, Deadline deadline) {
+    queue.splice(queue.end(), kept);
+    work(lock, deadline);
+    const bool done = queue.empty();
+    kept.splice(kept.end(), queue);
+    return done;
+  }
+
+  // Ends only with the queue empty: whoever queued something and saw this worker can rely on it.
+  void run(const Worker& self) {
     std::unique_lock lock(mutex);
     for (;;) {
-      wake.wait(lock, [this] { return stopping || !queue.empty(); });
+      wake.wait(lock, [&] { return self.stopping || !queue.empty(); });
       if (queue.empty()) return;
-      work(lock);
+      work(lock, std::nullopt);
     }
   }
 
   FileSystem& filesystem;
-  std::mutex control;
-  std::thread thread;
   std::mutex mutex;
   std::condition_variable wake;
   std::condition_variable settled;
-  std::deque<std::string> queue;
-  std::vector<std::string> kept;
+  std::unique_ptr<Worker> worker;
+  std::list<std::string> queue;
+  std::list<std::string> kept;
   std::int64_t freed = 0;
-  bool busy = false;
-  bool stopping = false;
+  int busy = 0;  // removals under way
 };
 
 Reaper::Reaper(FileSystem& filesystem)
-    : filesystem_(filesystem),
-      owner_pid_(process_id()),
-      state_(std::make_unique<State>(filesystem)) {}
+    : owner_pid_(process_id()), state_(std::make_unique<State>(filesystem)) {}
 
 Reaper::~Reaper() {
   if (ours()) {
@@ -133,7 +189,7 @@ Reaper::~Reaper() {
   } else {
     // In a forked child joining, or destroying a condition that the parent's thread waited on,
     // would wait for ever: the child leaves the memory alone.
-    static_cast<void>(state_.release());  // NOLINT(bugprone-unused-return-value)
+    static_cast<void>(state_.release());
   }
 }
 
@@ -141,31 +197,21 @@ bool Reaper::ours() const { return process_id() == owner_pid_; }
 
 void Reaper::remove(std::string path) {
   if (!ours()) return;
-  const std::lock_guard control(state_->control);
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->queue.push_back(std::move(path));
-    state_->wake.notify_one();
-  }
-  if (state_->thread.joinable()) return;
-  try {
-    const SignalsBlocked blocked;
-    state_->thread = std::thread([state = state_.get()] { state->run(); });
-  } catch (const std::system_error& error) {
-    log(LogLevel::kWarn, "disk", std::string("no thread for the reaper: ") + error.what());
-  }
+  std::list<std::string> one;
+  one.push_back(std::move(path));
+  const std::lock_guard lock(state_->mutex);
+  std::list<std::string>& where = state_->ensure_worker() ? state_->queue : state_->kept;
+  where.splice(where.end(), one);
+  state_->wake.notify_all();
 }
 
 bool Reaper::drain(std::optional<std::chrono::duration<double>> timeout) {
   if (!ours()) return true;
-  const auto settled = [this] { return state_->queue.empty() && !state_->busy; };
-  const std::lock_guard control(state_->control);
+  const Deadline deadline = deadline_in(timeout);
   std::unique_lock lock(state_->mutex);
-  for (std::string& path : state_->kept) state_->queue.push_back(std::move(path));
-  state_->kept.clear();
-  if (!state_->thread.joinable()) state_->work(lock);  // it could not be started
-  state_->wake.notify_one();
-  if (timeout) return state_->settled.wait_for(lock, *timeout, settled);
+  if (!state_->retry_kept(lock, deadline)) return false;
+  const auto settled = [this] { return state_->queue.empty() && state_->busy == 0; };
+  if (deadline) return state_->settled.wait_until(lock, *deadline, settled);
   state_->settled.wait(lock, settled);
   return true;
 }
@@ -173,21 +219,21 @@ bool Reaper::drain(std::optional<std::chrono::duration<double>> timeout) {
 bool Reaper::idle() const {
   if (!ours()) return true;
   const std::lock_guard lock(state_->mutex);
-  return state_->queue.empty() && state_->kept.empty() && !state_->busy;
+  return state_->queue.empty() && state_->kept.empty() && state_->busy == 0;
 }
 
 void Reaper::stop() {
   if (!ours()) return;
-  const std::lock_guard control(state_->control);
-  if (!state_->thread.joinable()) return;
+  std::unique_ptr<State::Worker> ending;
   {
-    const std::lock_guard lock(state_->mutex);
-    state_->stopping = true;
-    state_->wake.notify_one();
+    std::unique_lock lock(state_->mutex);
+    if (!state_->worker) static_cast<void>(state_->work_alone(lock, std::nullopt));
+    ending = std::move(state_->worker);
+    if (!ending) return;
+    ending->stopping = true;
+    state_->wake.notify_all();
   }
-  state_->thread.join();
-  const std::lock_guard lock(state_->mutex);
-  state_->stopping = false;
+  ending->thread.join();
 }
 
 Bytes Reaper::freed() const {

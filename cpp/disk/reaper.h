@@ -1,9 +1,11 @@
 // Reaper: gives the blocks of what lies in the trash back, in the background.
 //
 // Owns the queue of paths and one thread, which starts with the first of them and lives until
-// stop(). Any thread may call any method. A removal that fails is logged and kept for the next
-// drain(); nothing here throws for it. In a forked child, where the thread does not exist and the
-// mutex may be held for ever, every method does nothing: the trash is the parent's business.
+// stop(). Any thread may call any method, and none waits for a removal that it did not ask to wait
+// for. A removal that fails is logged and kept for the next drain(); nothing here throws for it.
+// Where no thread can be started, drain() and stop() remove in the caller's. In a forked child,
+// where the thread does not exist and the mutex may be held for ever, every method does nothing:
+// the trash is the parent's business.
 #pragma once
 
 #include <chrono>
@@ -26,12 +28,13 @@ class Reaper {
   // `path` lies in a trash and is nobody's any more: a file, a link, or a directory with all that
   // is in it (links in it are removed, not followed).
   void remove(std::string path);
-  // Waits until nothing is queued, for `timeout` at most (empty: as long as it takes). What failed
-  // before is tried once more. False: time is up.
+  // Waits until nothing is queued or under way, for `timeout` at most (empty: as long as it takes).
+  // What failed before is tried once more. False: time is up.
   bool drain(std::optional<std::chrono::duration<double>> timeout = std::nullopt);
   // Nothing queued, nothing under way, nothing kept after a failure.
   [[nodiscard]] bool idle() const;
-  // Finishes the queue and ends the thread. A later remove() starts another.
+  // Finishes the queue and ends the thread. A later remove() starts another; so does one that comes
+  // meanwhile.
   void stop();
 
   // Bytes given back so far, measured: the blocks of each file whose last name went, less those
@@ -45,7 +48,6 @@ class Reaper {
 
   [[nodiscard]] bool ours() const;
 
-  FileSystem& filesystem_;
   std::int64_t owner_pid_;
   std::unique_ptr<State> state_;
 };

@@ -127,23 +127,35 @@ void StagedFile::seek(std::int64_t position) {
 
 bool StagedFile::share(const std::string& source) {
   expect_usable();
-  File from = File::open_read(filesystem_, source);
-  const int errnum = filesystem_.reflink(file_->descriptor(), from.descriptor());
-  if (is_unsupported(errnum)) return false;
   try {
-    check(errnum, "share the blocks of '" + source + "'", path_);
-    const Result<FileStatus> status = filesystem_.status(path_);
-    check(status.errnum, "stat", path_);
-    size_ = position_ = status.value.size;
-    from.close();
+    return share_with(source);
   } catch (const Error& error) {
     fail(error);
   }
+}
+
+bool StagedFile::share_with(const std::string& source) {
+  File from = File::open_read(filesystem_, source);
+  const int errnum = filesystem_.reflink(file_->descriptor(), from.descriptor());
+  if (is_unsupported(errnum)) return false;
+  check(errnum, "share the blocks of '" + source + "'", path_);
+  const Result<FileStatus> status = filesystem_.status(path_);
+  check(status.errnum, "stat", path_);
+  size_ = position_ = status.value.size;
+  from.close();
   return true;
 }
 
 void StagedFile::copy(const std::string& source) {
   expect_usable();
+  try {
+    copy_from(source);
+  } catch (const Error& error) {
+    fail(error);
+  }
+}
+
+void StagedFile::copy_from(const std::string& source) {
   File from = File::open_read(filesystem_, source);
   const Result<FileStatus> status = filesystem_.status(source);
   check(status.errnum, "stat", source);
@@ -188,6 +200,9 @@ void StagedFile::abandon() noexcept {
       return;
     }
     if (!failure_) failure_ = Error::invalid("the staged file '" + path_ + "' was abandoned");
+    // Its blocks wait neither for a child that inherited the descriptor nor for an unlink that
+    // fails. Once it is closed, its inode may bear the final name already: that one is left alone.
+    if (file_->is_open()) static_cast<void>(filesystem_.truncate(file_->descriptor(), 0));
     file_.reset();
     const int errnum = filesystem_.unlink(path_);
     if (errnum != 0 && errnum != ENOENT) {

@@ -2,9 +2,9 @@
 //
 // Owns the descriptor and the temporary name until publish() or abandon(); the destructor abandons.
 // One thread at a time. In a forked child the object is dead: it neither writes nor removes what
-// belongs to its parent. Any failure throws Error and abandons the file first, so that no block of
-// it stays and no byte of a file whose fsync failed is ever trusted; every later call repeats that
-// first error.
+// belongs to its parent. Any failure of the disk throws Error and abandons the file first, so that
+// no block of it stays and no byte of a file whose fsync failed is ever trusted; every later call
+// repeats that first error. An argument that cannot be throws and changes nothing.
 #pragma once
 
 #include <cstdint>
@@ -61,7 +61,9 @@ class StagedFile final : public Sink {
   void expect_usable() const;
   Published do_publish(const Destination& destination);
   void try_reserve(std::int64_t bytes);
-  // Measures what there is to say, abandons the file and throws.
+  void copy_from(const std::string& source);
+  bool share_with(const std::string& source);
+  // Abandons the file and throws; the second one measures first what there is to say.
   [[noreturn]] void fail(const Error& error);
   [[noreturn]] void fail_for_space(const Error& error, std::int64_t need);
 

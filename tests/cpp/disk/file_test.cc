@@ -158,5 +158,68 @@ TEST(EnsureDirectory, TakesADirectoryAndNothingElse) {
       << "what would go through it lands elsewhere";
 }
 
+TEST(SyncDirectory, WhereThereIsNoSuchCallIsNoErrorAndEveryOtherIs) {
+  const TempDirectory directory;
+  FaultyFileSystem filesystem(posix_filesystem());
+  const auto sync = [&] { sync_directory(filesystem, directory.path()); };
+  for (const int errnum : {EINVAL, ENOSYS, EOPNOTSUPP}) {
+    filesystem.fail("fsync", 1, errnum);
+    EXPECT_EQ(errno_of(sync), 0) << errnum;
+  }
+  for (const char* op : {"opendir", "fsync", "close"}) {
+    filesystem.fail(op, 1, EIO);
+    EXPECT_EQ(errno_of(sync), EIO) << op;
+  }
+  EXPECT_EQ(filesystem.open_descriptors(), 0U);
+}
+
+TEST(SyncWayTo, SyncsWhatIsAboveOnTheSameFilesystemAndWhereALinkLeads) {
+  const TempDirectory directory;
+  std::filesystem::create_directories(directory / "a/b/c");
+  std::filesystem::create_directory_symlink(directory / "a/b/c", directory / "link");
+  FaultyFileSystem filesystem(posix_filesystem());
+  sync_way_to(filesystem, directory / "link");
+  std::vector<std::string> synced;
+  for (const testing::Call& call : filesystem.calls({"fsync"})) {
+    synced.push_back(std::filesystem::canonical(call.path));
+  }
+  const std::string base = std::filesystem::canonical(directory.path());
+  ASSERT_GE(synced.size(), 3U);
+  EXPECT_EQ(synced[0], base + "/a/b");
+  EXPECT_EQ(synced[1], base + "/a");
+  EXPECT_EQ(synced[2], base);
+  const std::uint64_t device = posix_filesystem().status(directory.path()).value.device;
+  for (const std::string& path : synced) {
+    EXPECT_EQ(posix_filesystem().status(path).value.device, device) << path;
+  }
+}
+
+TEST(SyncWayTo, LeavesOutWhatMayNotBeReadAndTellsEveryOtherFailure) {
+  const TempDirectory directory;
+  std::filesystem::create_directories(directory / "a/b");
+  FaultyFileSystem filesystem(posix_filesystem());
+  filesystem.fail("opendir", 1, EACCES);
+  sync_way_to(filesystem, directory / "a/b");
+  EXPECT_FALSE(filesystem.calls({"fsync"}).empty()) << "the one above it is synced all the same";
+  filesystem.fail("stat", 2, EACCES);
+  EXPECT_EQ(errno_of([&] { sync_way_to(filesystem, directory / "a/b"); }), 0);
+  for (const char* op : {"stat", "opendir", "fsync", "close"}) {
+    filesystem.fail(op, 1, EIO);
+    EXPECT_EQ(errno_of([&] { sync_way_to(filesystem, directory / "a/b"); }), EIO) << op;
+  }
+}
+
+TEST(PosixFileSystem, ExchangesTwoNamesInOneStep) {
+  const TempDirectory directory;
+  testing::write_file(directory / "file", "x");
+  std::filesystem::create_directory(directory / "tree");
+  const int errnum = posix_filesystem().exchange(directory / "file", directory / "tree");
+  if (errnum == EINVAL) GTEST_SKIP() << "privilege: this filesystem cannot exchange names";
+  EXPECT_EQ(errnum, 0);
+  EXPECT_TRUE(std::filesystem::is_directory(directory / "file"));
+  EXPECT_EQ(testing::read_file(directory / "tree"), "x");
+  EXPECT_EQ(posix_filesystem().exchange(directory / "file", directory / "none"), ENOENT);
+}
+
 }  // namespace
 }  // namespace checkroom::disk

@@ -2,10 +2,16 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <fstream>
+#include <iterator>
 #include <set>
+#include <string>
+#include <thread>
 
 namespace checkroom::disk {
 namespace {
@@ -40,6 +46,7 @@ TEST(OwnedName, OfSomebodyElseIsNotParsed) {
       "a.0a1b2c3d-deadbeef-1-x-3-4.staged",
       "a.0a1b2c3d-deadbeef-1--3-4.staged",
       "a.0a1b2c3d-deadbeef-1-0-3-4.staged",
+      "a.0a1b2c3d-deadbeef-1-4294967297-3-4.staged",
       "a.0A1B2C3D-deadbeef-1-2-3-4.staged",
       "0a1b2c3d-deadbeef-1-2-3-4.staged",
       ".staged",
@@ -57,6 +64,7 @@ TEST(CurrentOwner, IsThisProcess) {
   EXPECT_EQ(owner.boot.size(), 8U);
   EXPECT_TRUE(process_lives(owner.pid, owner.started));
   EXPECT_FALSE(process_lives(owner.pid, owner.started + 1)) << "the pid was given out again";
+  EXPECT_TRUE(process_lives(owner.pid, 0)) << "whoever could not tell when it started may be it";
 }
 
 TEST(ProcessLives, NotWhenItIsAZombieOrGone) {
@@ -76,6 +84,33 @@ TEST(ProcessLives, NotWhenItIsAZombieOrGone) {
   }
   ::waitpid(child, nullptr, 0);
   EXPECT_FALSE(process_lives(child, 0));
+}
+
+TEST(ProcessLives, WhenOnlyItsFirstThreadHasEnded) {
+  std::array<int, 2> pipe = {};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::thread([&pipe] {
+      // Speaks once the first thread is a zombie, then lives on.
+      std::string state;
+      while (state.find(") Z") == std::string::npos) {
+        std::ifstream stat("/proc/self/stat");
+        state.assign(std::istreambuf_iterator<char>(stat), {});
+      }
+      static_cast<void>(!::write(pipe[1], "x", 1));
+      ::pause();
+    }).detach();
+    ::syscall(SYS_exit, 0);  // of this thread alone
+  }
+  ::close(pipe[1]);
+  char byte = 0;
+  ASSERT_EQ(::read(pipe[0], &byte, 1), 1);
+  EXPECT_TRUE(process_lives(child, 0)) << "its other thread may be the one that writes";
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_FALSE(process_lives(child, 0));
+  ::close(pipe[0]);
 }
 
 Evidence evidence(bool local, bool lives, bool lock_free, double idle) {
@@ -117,6 +152,20 @@ TEST(ProvablyDead, WithoutABootIdTheLockDecides) {
   self.boot = "00000000";
   EXPECT_FALSE(provably_dead(some_owner(), self, evidence(true, false, false, 1e9)));
   EXPECT_TRUE(provably_dead(some_owner(), self, evidence(true, false, true, 61)));
+}
+
+TEST(OwnedName, IsNeverCutInsideOfACharacter) {
+  const std::string umlauts = [] {
+    std::string text;
+    for (int i = 0; i < 127; ++i) text += "\xc3\xbc";
+    return text;
+  }();
+  for (const char* lead : {"", "x"}) {
+    const std::string name = owned_name(lead + umlauts, some_owner(), ".staged");
+    const std::string kept = name.substr(0, name.find('.'));
+    ASSERT_LT(kept.size(), umlauts.size());
+    EXPECT_EQ(static_cast<unsigned char>(kept.back()), 0xbc) << kept.size();
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "base/error.h"
 #include "support/faulty_filesystem.h"
@@ -26,6 +27,10 @@ class Publish : public ::testing::Test {
   [[nodiscard]] std::string target() const { return directory_ / "a.ckpt"; }
   [[nodiscard]] Destination destination(bool durable = true) const {
     return {directory_.path(), "a.ckpt", directory_ / "trash", durable};
+  }
+  void make_tree() {
+    std::filesystem::create_directory(target());
+    testing::write_file(target() + "/shard", "old");
   }
   int take_name_errno() {
     try {
@@ -73,12 +78,60 @@ TEST_F(Publish, TakesTheNameOfALinkAndNotOfItsEnd) {
   EXPECT_FALSE(std::filesystem::is_symlink(target()));
 }
 
-TEST_F(Publish, TakesTheNameOfADirectory) {
-  std::filesystem::create_directory(target());
-  testing::write_file(target() + "/shard", "old");
+TEST_F(Publish, TakesTheNameOfADirectoryWhichIsNeverMissing) {
+  make_tree();
+  filesystem_.on_call([&](const Call& call) {
+    EXPECT_TRUE(testing::exists(target())) << "before " << call.op << " " << call.path;
+  });
   const auto trashed = take_name(filesystem_, staged(), destination());
   EXPECT_EQ(testing::read_file(*trashed + "/shard"), "old");
   EXPECT_EQ(testing::read_file(target()), "new");
+  EXPECT_FALSE(testing::exists(staged()));
+  const auto calls = filesystem_.calls({"exchange", "rename", "fsync"});
+  ASSERT_EQ(calls.size(), 3U);
+  EXPECT_EQ(calls[0], (Call{"exchange", target()}));
+  EXPECT_EQ(calls[1], (Call{"fsync", directory_.path()}));
+  EXPECT_EQ(calls[2], (Call{"rename", *trashed}));
+}
+
+TEST_F(Publish, WhereNamesCannotBeExchangedTheDirectoryStepsAside) {
+  make_tree();
+  filesystem_.fail_all("exchange", EINVAL);
+  const auto trashed = take_name(filesystem_, staged(), destination());
+  EXPECT_EQ(testing::read_file(*trashed + "/shard"), "old");
+  EXPECT_EQ(testing::read_file(target()), "new");
+}
+
+TEST_F(Publish, AnyFailureBringsADirectoryBack) {
+  make_tree();
+  for (const int exchange : {0, EINVAL}) {
+    for (const auto& [op, n] : {std::pair{"lstat", 1},
+                                {"exchange", 1},
+                                {"rename", 1},
+                                {"rename", 2},
+                                {"opendir", 1},
+                                {"fsync", 1},
+                                {"close", 1}}) {
+      // With an exchange the only rename is the one into the trash: then it has been published.
+      if (exchange == 0 && std::string(op) == "rename") continue;
+      filesystem_.heal();
+      if (exchange != 0) filesystem_.fail_all("exchange", exchange);
+      filesystem_.fail(op, n, EIO);
+      EXPECT_EQ(take_name_errno(), EIO) << op;
+      EXPECT_EQ(testing::read_file(target() + "/shard"), "old") << op << " " << n;
+      EXPECT_EQ(testing::read_file(staged()), "new") << op << " " << n;
+      EXPECT_TRUE(testing::names_in(directory_ / "trash").empty()) << op << " " << n;
+    }
+  }
+}
+
+TEST_F(Publish, ADirectoryThatCannotGoIntoTheTrashIsStillHandedOver) {
+  make_tree();
+  filesystem_.fail_all("rename", EIO);
+  const auto left = take_name(filesystem_, staged(), destination());
+  EXPECT_EQ(testing::read_file(target()), "new") << "published";
+  ASSERT_TRUE(left.has_value());
+  EXPECT_EQ(testing::read_file(*left + "/shard"), "old") << "for the reaper, where it is";
 }
 
 TEST_F(Publish, AFailedRenameLeavesTheOldStateAndNoSecondName) {
@@ -87,13 +140,6 @@ TEST_F(Publish, AFailedRenameLeavesTheOldStateAndNoSecondName) {
   EXPECT_EQ(take_name_errno(), EIO);
   EXPECT_EQ(testing::read_file(target()), "old");
   EXPECT_TRUE(testing::names_in(directory_ / "trash").empty());
-}
-
-TEST_F(Publish, AFailedRenameBringsADirectoryBack) {
-  std::filesystem::create_directory(target());
-  filesystem_.fail("rename", 2, EIO);
-  EXPECT_EQ(take_name_errno(), EIO);
-  EXPECT_TRUE(std::filesystem::is_directory(target()));
 }
 
 TEST_F(Publish, AFailedDirectorySyncBringsTheOldStateBack) {
@@ -106,13 +152,6 @@ TEST_F(Publish, AFailedDirectorySyncBringsTheOldStateBack) {
   filesystem_.fail("fsync", 1, EIO);
   EXPECT_EQ(take_name_errno(), EIO);
   EXPECT_EQ(testing::read_file(target()), "old");
-
-  std::filesystem::remove(target());
-  std::filesystem::create_directory(target());
-  testing::write_file(staged(), "new");
-  filesystem_.fail("fsync", 1, EIO);
-  EXPECT_EQ(take_name_errno(), EIO);
-  EXPECT_TRUE(std::filesystem::is_directory(target()));
 }
 
 TEST_F(Publish, WithoutHardLinksTheNewFileStaysWhenItIsAllThereIs) {
@@ -146,11 +185,25 @@ TEST_F(Publish, MoveToTrashOfNothingIsNoError) {
 
 TEST_F(Publish, MoveToTrashThatFailsLeavesTheFile) {
   testing::write_file(target(), "old");
-  for (const char* op : {"rename", "fsync"}) {
-    filesystem_.fail(op, 1, EIO);
-    EXPECT_THROW(move_to_trash(filesystem_, destination()), Error);
-    EXPECT_EQ(testing::read_file(target()), "old") << op;
+  for (const auto& [op, n] : {std::pair{"rename", 1},
+                              {"opendir", 1},
+                              {"opendir", 2},
+                              {"fsync", 1},
+                              {"fsync", 2},
+                              {"close", 1},
+                              {"close", 2}}) {
+    filesystem_.fail(op, n, EIO);
+    EXPECT_THROW(move_to_trash(filesystem_, destination()), Error) << op;
+    EXPECT_EQ(testing::read_file(target()), "old") << op << " " << n;
+    filesystem_.heal();
   }
+}
+
+TEST_F(Publish, MoveToTrashWithoutATrashIsAnErrorAndNotNothing) {
+  testing::write_file(target(), "old");
+  std::filesystem::remove(directory_ / "trash");
+  EXPECT_THROW(move_to_trash(filesystem_, destination()), Error);
+  EXPECT_EQ(testing::read_file(target()), "old");
 }
 
 }  // namespace

@@ -2,13 +2,19 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <limits>
+#include <new>
+#include <system_error>
 #include <thread>
+#include <utility>
 
 #include "support/faulty_filesystem.h"
 #include "support/temp_directory.h"
@@ -185,7 +191,7 @@ TEST_F(Reaping, TakesWorkFromManyThreads) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_TRUE(reaper.drain());
   EXPECT_TRUE(testing::names_in(directory_.path()).empty());
-  EXPECT_EQ(reaper.freed(), Bytes(kThreads * kFiles * 4096));
+  EXPECT_EQ(reaper.freed(), Bytes(std::int64_t{kThreads} * kFiles * 4096));
 }
 
 TEST_F(Reaping, InAForkedChildItIsHarmless) {
@@ -210,6 +216,110 @@ TEST_F(Reaping, InAForkedChildItIsHarmless) {
   hold = false;
   EXPECT_TRUE(reaper->drain());
   EXPECT_FALSE(testing::exists(directory_ / "a"));
+}
+
+TEST_F(Reaping, SurvivesAnySingleFailure) {
+  int n = 1;
+  for (bool struck = true; struck; ++n) {
+    std::filesystem::create_directories(directory_ / "tree/deep");
+    const std::int64_t bytes = allocated(file("tree/a")) + allocated(file("tree/deep/b")) +
+                               allocated(file("single")) + allocated(file("late"));
+    filesystem_.clear_calls();
+    filesystem_.fail_any(n, EIO);
+    Reaper reaper(filesystem_);
+    reaper.remove(directory_ / "tree");
+    reaper.remove(directory_ / "single");
+    EXPECT_TRUE(reaper.drain());
+    struck = filesystem_.calls().size() >= static_cast<std::size_t>(n);
+    reaper.remove(directory_ / "late");
+    EXPECT_TRUE(reaper.drain());
+    EXPECT_TRUE(reaper.drain()) << "the failure may have struck the late one";
+    EXPECT_TRUE(reaper.idle()) << n;
+    EXPECT_TRUE(testing::names_in(directory_.path()).empty()) << n;
+    EXPECT_EQ(reaper.freed(), Bytes(bytes)) << n;
+    EXPECT_EQ(filesystem_.open_descriptors(), 0U) << n;
+    filesystem_.heal();
+  }
+  EXPECT_GT(n, 15) << "the sweep struck where it matters";
+}
+
+TEST_F(Reaping, SurvivesAnException) {
+  const std::string first = file("first");
+  filesystem_.on_call([thrown = false](const testing::Call&) mutable {
+    if (!std::exchange(thrown, true)) throw std::bad_alloc();
+  });
+  Reaper reaper(filesystem_);
+  reaper.remove(first);
+  reaper.stop();
+  EXPECT_TRUE(testing::exists(first)) << "kept for the next time";
+  EXPECT_TRUE(reaper.drain());
+  EXPECT_FALSE(testing::exists(first));
+}
+
+TEST_F(Reaping, NobodyWaitsForTheRemovalsOfOthers) {
+  std::atomic<bool> hold = true;
+  filesystem_.on_call([&hold](const testing::Call& call) {
+    while (call.op == "unlink" && hold) std::this_thread::sleep_for(1ms);
+  });
+  Reaper reaper(filesystem_);
+  reaper.remove(file("a"));
+  std::thread drainer([&] { reaper.drain(); });
+  std::thread stopper([&] { reaper.stop(); });
+  // None of these returns before the removal is let go where it waits for one of the two.
+  for (int i = 0; i < 20; ++i) {
+    reaper.remove(directory_ / "none");
+    EXPECT_FALSE(reaper.drain(1ms));
+    EXPECT_FALSE(reaper.idle());
+    std::this_thread::sleep_for(1ms);
+  }
+  hold = false;
+  drainer.join();
+  stopper.join();
+  EXPECT_TRUE(reaper.drain());
+  EXPECT_FALSE(testing::exists(directory_ / "a"));
+}
+
+TEST_F(Reaping, ATimeThatNoClockHoldsIsForEver) {
+  Reaper reaper(filesystem_);
+  for (const double seconds : {1e300, std::numeric_limits<double>::infinity(), 1e9}) {
+    reaper.remove(file("a"));
+    EXPECT_TRUE(reaper.drain(std::chrono::duration<double>(seconds))) << seconds;
+    EXPECT_FALSE(testing::exists(directory_ / "a")) << seconds;
+  }
+  EXPECT_TRUE(reaper.drain(std::chrono::duration<double>(-1)));
+}
+
+TEST_F(Reaping, WithoutAThreadItRemovesInTheCallersOwn) {
+  const std::string first = file("first");
+  const std::string second = file("second");
+  ASSERT_EQ(::chmod(directory_.path().c_str(), 0777), 0);  // the child is somebody else
+  // In a child, whose limit on threads is its own: one more than it has cannot be started.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(20);
+    if (::setuid(65534) != 0) ::_exit(77);
+    const struct rlimit none = {0, 0};
+    if (::setrlimit(RLIMIT_NPROC, &none) != 0) ::_exit(77);
+    bool thread_starts = true;
+    try {
+      std::thread([] {}).join();
+    } catch (const std::system_error&) {
+      thread_starts = false;
+    }
+    if (thread_starts) ::_exit(77);
+    Reaper reaper(filesystem_);
+    reaper.remove(first);
+    const bool waits = testing::exists(first) && !reaper.idle();
+    const bool drained = reaper.drain() && reaper.idle() && !testing::exists(first);
+    reaper.remove(second);
+    reaper.stop();
+    ::_exit(waits && drained && !testing::exists(second) ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status)) << status;
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "privilege: threads cannot be forbidden here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <functional>
 #include <memory>
@@ -147,9 +148,33 @@ TEST_F(Staged, AReservationThatFailsIsUndoneAndSaysNeedAndHave) {
   EXPECT_EQ(error->need(), 500);
   EXPECT_EQ(error->have(), 200);
   EXPECT_EQ(error->limit(), "filesystem");
-  EXPECT_EQ(filesystem_.calls({"reserve", "truncate"}).back().op, "truncate") << "undone at once";
+  const auto calls = filesystem_.calls({"reserve", "truncate", "statfs", "close"});
+  ASSERT_GE(calls.size(), 2U);
+  EXPECT_EQ(calls[1].op, "truncate") << "undone at once, before anything else is asked";
   EXPECT_TRUE(testing::names_in(staging()).empty()) << "not a block of it stays";
   EXPECT_EQ(error_of([&] { file->write(as_bytes("x")); })->need(), 500) << "the first error stays";
+}
+
+TEST_F(Staged, AReservationWhoseUndoingFailsTakesTheFileAlong) {
+  auto file = stage();
+  filesystem_.fail("reserve", 1, ENOSPC);
+  filesystem_.fail("truncate", 1, EIO);
+  EXPECT_EQ(error_of([&] { file->reserve(Bytes(500)); })->errnum(), EIO);
+  EXPECT_TRUE(testing::names_in(staging()).empty());
+}
+
+TEST_F(Staged, AReservationThatGrowsAndFailsKeepsNoBlockOfTheFormerOne) {
+  filesystem_.pretend_volume({.total = 1000, .free = 300, .available = 200});
+  auto file = stage();
+  file->reserve(Bytes(kMegabyte));
+  if (!file->reserved()) GTEST_SKIP() << "privilege: this filesystem has no fallocate";
+  std::int64_t left = -1;
+  filesystem_.on_call([&](const testing::Call& call) {
+    if (call.op == "statfs" && left < 0) left = allocated(file->path());
+  });
+  filesystem_.fail("reserve", 1, ENOSPC);
+  EXPECT_TRUE(error_of([&] { file->reserve(Bytes(2 * kMegabyte)); }).has_value());
+  EXPECT_EQ(left, 0);
 }
 
 TEST_F(Staged, AQuotaThatRefusesIsNamed) {
@@ -233,6 +258,52 @@ TEST_F(Staged, CopiesIntoBlocksOfItsOwn) {
   file->publish(destination());
   EXPECT_EQ(testing::read_file(target()), std::string(5 * kMegabyte, 'x'));
   EXPECT_EQ(posix_filesystem().status(target()).value.links, 1U);
+}
+
+TEST_F(Staged, AFailureToCopyOrToShareAbandonsIt) {
+  testing::write_file(directory_ / "source", "hello");
+  for (const char* op : {"open", "reflink", "lstat", "close"}) {
+    if (std::string(op) == "lstat" || std::string(op) == "close") {
+      auto able = stage();
+      if (!able->share(directory_ / "source")) continue;  // this filesystem never gets there
+    }
+    auto file = stage();
+    filesystem_.fail(op, 1, EIO);
+    EXPECT_EQ(error_of([&] { file->share(directory_ / "source"); })->errnum(), EIO) << op;
+    EXPECT_TRUE(testing::names_in(staging()).empty()) << op;
+    EXPECT_EQ(error_of([&] { file->write(as_bytes("x")); })->errnum(), EIO) << op;
+    filesystem_.heal();
+  }
+  for (const char* op : {"open", "lstat", "reserve", "read", "write", "close"}) {
+    auto file = stage();
+    filesystem_.fail(op, 1, EIO);
+    EXPECT_EQ(error_of([&] { file->copy(directory_ / "source"); })->errnum(), EIO) << op;
+    EXPECT_TRUE(testing::names_in(staging()).empty()) << op;
+    EXPECT_EQ(error_of([&] { file->write(as_bytes("x")); })->errnum(), EIO) << op;
+    filesystem_.heal();
+  }
+  EXPECT_EQ(filesystem_.open_descriptors(), 0U);
+}
+
+TEST_F(Staged, ItsBlocksComeBackEvenWhereItsNameCannotGo) {
+  auto file = stage();
+  const std::string path = file->path();
+  file->reserve(Bytes(kMegabyte));
+  file->write(as_bytes(std::string(kMegabyte, 'x')));
+  filesystem_.fail("unlink", 1, EIO);
+  file->abandon();
+  EXPECT_EQ(allocated(path), 0);
+  EXPECT_EQ(filesystem_.open_descriptors(), 0U);
+}
+
+TEST_F(Staged, ItsBlocksComeBackEvenWhereAChildHasItOpen) {
+  auto file = stage();
+  file->write(as_bytes(std::string(kMegabyte, 'x')));
+  const File inherited = File::open_read(posix_filesystem(), file->path());
+  filesystem_.fail("write", 1, EIO);
+  EXPECT_TRUE(error_of([&] { file->write(as_bytes("y")); }).has_value());
+  std::array<std::byte, 1> byte = {};
+  EXPECT_EQ(posix_filesystem().read(inherited.descriptor(), byte, 0).value, 0U);
 }
 
 TEST_F(Staged, SharesBlocksOrSaysThatItCannot) {

@@ -153,6 +153,7 @@ class SharingFileSystem final : public disk::FileSystem {
   int reflink(int, int) override { return ENOSYS; }
   int lock(int) override { return ENOSYS; }
   int rename(const std::string&, const std::string&) override { return ENOSYS; }
+  int exchange(const std::string&, const std::string&) override { return ENOSYS; }
   int link(const std::string&, const std::string&) override { return ENOSYS; }
   int symlink(const std::string&, const std::string&) override { return ENOSYS; }
   int unlink(const std::string&) override { return ENOSYS; }

@@ -37,6 +37,8 @@ class FaultyFileSystem final : public disk::FileSystem {
     by_op_[op] = {n, errnum, sticky};
     seen_[op] = 0;
   }
+  // Every call of this kind fails.
+  void fail_all(const std::string& op, int errnum) { fail(op, 1, errnum, true); }
   // The n-th call of any kind (from 1, counted from now) fails.
   void fail_any(int n, int errnum, bool sticky = false) {
     const std::lock_guard lock(mutex_);
@@ -146,6 +148,9 @@ class FaultyFileSystem final : public disk::FileSystem {
   }
   int rename(const std::string& from, const std::string& to) override {
     return plain("rename", to, [&] { return inner_.rename(from, to); });
+  }
+  int exchange(const std::string& one, const std::string& other) override {
+    return plain("exchange", other, [&] { return inner_.exchange(one, other); });
   }
   int link(const std::string& existing, const std::string& name) override {
     return plain("link", name, [&] { return inner_.link(existing, name); });
