@@ -9,17 +9,13 @@
 #include "disk/filesystem.h"
 #include "disk/free_space.h"
 #include "paths.h"
+#include "sizes.h"
 #include "staged_handle.h"
 
 namespace py = pybind11;
 
 namespace checkroom::bindings {
 namespace {
-
-std::optional<std::int64_t> count(const std::optional<Bytes>& bytes) {
-  if (!bytes) return std::nullopt;
-  return bytes->count();
-}
 
 std::string size_text(const std::optional<Bytes>& bytes) {
   return bytes ? format_size(*bytes) : "unknown";
@@ -106,12 +102,8 @@ void bind_free_space(py::module_& module) {
 
   module.def(
       "free_space",
-      [](const py::object& path) {
-        const std::string where = to_path(path);
-        const py::gil_scoped_release release;
-        return disk::free_space(disk::posix_filesystem(), where);
-      },
-      py::arg("path"),
+      [](const Path& path) { return disk::free_space(disk::posix_filesystem(), path.bytes); },
+      py::arg("path"), py::call_guard<py::gil_scoped_release>(),
       "What the filesystem of a path has for us.\n\n"
       "Args:\n    path: A path; it need not exist yet, then its nearest existing parent is "
       "asked.\n\n"

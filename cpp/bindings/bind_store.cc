@@ -11,6 +11,7 @@
 #include "bindings.h"
 #include "paths.h"
 #include "retention_types.h"
+#include "sizes.h"
 #include "staged_handle.h"
 #include "store/store.h"
 
@@ -48,31 +49,18 @@ py::list as_list(const std::vector<store::Removal>& removals) {
   return list;
 }
 
-py::list names(const std::vector<std::string>& values) {
-  py::list list;
-  for (const std::string& value : values) list.append(from_path(value));
-  return list;
-}
-
-py::object name_or_none(const std::string& name) {
-  if (name.empty()) return py::none();
-  return from_path(name);
-}
-
-std::unique_ptr<store::Store> make_store(const py::object& directory,
-                                         const plan::RetentionPolicy& policy, std::int64_t min_free,
+std::unique_ptr<store::Store> make_store(Path directory, const plan::RetentionPolicy& policy,
+                                         std::int64_t min_free,
                                          std::optional<std::int64_t> max_size, bool prune_first,
-                                         bool durable, const std::string& last_as,
-                                         const std::string& run) {
+                                         bool durable, const std::string& last_as) {
   store::StoreOptions options;
-  options.directory = to_path(directory);
+  options.directory = std::move(directory.bytes);
   options.policy = policy;
   options.min_free = Bytes(min_free);
-  if (max_size) options.max_size = Bytes(*max_size);
+  options.max_size = to_bytes(max_size);
   options.prune_first = prune_first;
   options.durable = durable;
   options.last_as = to_last_as(last_as);
-  options.run = run;
   return std::make_unique<store::Store>(std::move(options));
 }
 
@@ -94,10 +82,10 @@ void bind_save_plan(py::module_& module) {
           "removes_first", [](const store::SavePlan& plan) { return as_list(plan.removes_first); },
           "(name, reason) of what leaves before, because only then the file fits.")
       .def_property_readonly(
-          "top_k", [](const store::SavePlan& plan) { return names(plan.top_k); },
+          "top_k", [](const store::SavePlan& plan) { return from_paths(plan.top_k); },
           "Names in the top k after the save, in the order of saving.")
       .def_property_readonly(
-          "best", [](const store::SavePlan& plan) { return name_or_none(plan.best); },
+          "best", [](const store::SavePlan& plan) { return from_path_or_none(plan.best); },
           "The best after the save; None: none is known.")
       .def("__repr__", [](const store::SavePlan& plan) {
         return py::str("SavePlan(wanted={}, reasons={!r}, removes={!r}, removes_first={!r})")
@@ -114,13 +102,12 @@ void bind_inventory(py::class_<store::Store>& bound) {
       .def(
           "adopt",
           [](store::Store& self, const std::vector<plan::Item>& items,
-             const std::optional<std::string>& last,
-             const std::optional<std::string>& resumed_from) {
-            const py::gil_scoped_release release;
-            return self.adopt(items, last.value_or(""), resumed_from.value_or(""));
+             const std::optional<Path>& last, const std::optional<Path>& resumed_from) {
+            return self.adopt(items, last.value_or(Path()).bytes,
+                              resumed_from.value_or(Path()).bytes);
           },
           py::arg("items"), py::kw_only(), py::arg("last") = py::none(),
-          py::arg("resumed_from") = py::none(),
+          py::arg("resumed_from") = py::none(), Unlocked(),
           "Takes over what an earlier run left.\n\n"
           "Args:\n    items: In the order of saving; what is no longer there is dropped, bytes are "
           "measured.\n    last: The item that ``last`` is, or the name of a ``last`` file.\n"
@@ -187,25 +174,21 @@ void bind_save(py::class_<store::Store>& bound) {
           "went.")
       .def(
           "stage",
-          [](store::Store& self, const py::object& name) {
-            const std::string plain = to_path(name);
-            const py::gil_scoped_release release;
-            return std::make_unique<StagedHandle>(self.stage(plain));
+          [](store::Store& self, const Path& name) {
+            return std::make_unique<StagedHandle>(self.stage(name.bytes));
           },
-          py::arg("name"), py::keep_alive<0, 1>(),
+          py::arg("name"), py::keep_alive<0, 1>(), Unlocked(),
           "Starts a file under a temporary name.\n\n"
           "Args:\n    name: The plain name that it will have.\n\n"
           "Raises:\n    ValueError: The name is no plain name inside the directory.\n"
           "    OSError: The disk failed.")
       .def(
           "publish",
-          [](store::Store& self, StagedHandle& staged, const py::object& name) {
-            const std::string plain = to_path(name);
-            const py::gil_scoped_release release;
+          [](store::Store& self, StagedHandle& staged, const Path& name) {
             return staged.with(
-                [&](disk::StagedFile& file) { return self.publish(file, plain).count(); });
+                [&](disk::StagedFile& file) { return self.publish(file, name.bytes).count(); });
           },
-          py::arg("staged"), py::arg("name"),
+          py::arg("staged"), py::arg("name"), Unlocked(),
           "Makes a staged file durable and gives it its final name; its bytes.\n\n"
           "Raises:\n    DiskFullError: There is no room; the former state stands.\n"
           "    OSError: The disk failed; the former state stands.")
@@ -223,59 +206,43 @@ void bind_save(py::class_<store::Store>& bound) {
           "for each.")
       .def(
           "link_last",
-          [](store::Store& self, const py::object& target, const py::object& name) {
-            const std::string from = to_path(target);
-            const std::string to = to_path(name);
-            const py::gil_scoped_release release;
-            return to_text(self.link_last(from, to));
+          [](store::Store& self, const Path& target, const Path& name) {
+            return to_text(self.link_last(target.bytes, name.bytes));
           },
-          py::arg("target"), py::arg("name"),
+          py::arg("target"), py::arg("name"), Unlocked(),
           "Makes ``last`` the content of a published file, without an instant in which there is "
           "none.\n\n"
           "Returns:\n    How: 'reflink', 'link' or 'copy'.")
       .def(
           "symlink_last",
-          [](store::Store& self, const py::object& target, const py::object& name) {
-            const std::string from = to_path(target);
-            const std::string to = to_path(name);
-            const py::gil_scoped_release release;
-            self.symlink_last(from, to);
+          [](store::Store& self, const Path& target, const Path& name) {
+            self.symlink_last(target.bytes, name.bytes);
           },
-          py::arg("target"), py::arg("name"),
+          py::arg("target"), py::arg("name"), Unlocked(),
           "Makes ``last`` a relative symbolic link, without an instant in which there is none.");
 }
 
 void bind_removal(py::class_<store::Store>& bound) {
   bound
       .def(
-          "trash",
-          [](store::Store& self, const py::object& name) {
-            const std::string plain = to_path(name);
-            const py::gil_scoped_release release;
-            self.trash(plain);
-          },
-          py::arg("name"),
+          "trash", [](store::Store& self, const Path& name) { self.trash(name.bytes); },
+          py::arg("name"), Unlocked(),
           "Removes a checkpoint at once; its blocks come back in the background. What is already "
           "gone is only forgotten.\n\n"
           "Raises:\n    ValueError: The name is no plain name inside the directory.\n"
           "    OSError: The disk failed; the checkpoint is still there.")
       .def(
-          "forget",
-          [](store::Store& self, const py::object& name) {
-            const std::string plain = to_path(name);
-            const py::gil_scoped_release release;
-            self.forget(plain);
-          },
-          py::arg("name"), "It vanished: it leaves the inventory, the disk is not touched.")
+          "forget", [](store::Store& self, const Path& name) { self.forget(name.bytes); },
+          py::arg("name"), Unlocked(),
+          "It vanished: it leaves the inventory, the disk is not touched.")
       .def(
           "drain",
           [](store::Store& self, std::optional<double> timeout_seconds) {
             std::optional<std::chrono::duration<double>> timeout;
             if (timeout_seconds) timeout = std::chrono::duration<double>(*timeout_seconds);
-            const py::gil_scoped_release release;
             return self.drain(timeout).count();
           },
-          py::arg("timeout_seconds") = py::none(),
+          py::arg("timeout_seconds") = py::none(), Unlocked(),
           "Waits until what was removed has given its blocks back.\n\n"
           "Args:\n    timeout_seconds: At most so long; None: as long as it takes.\n\n"
           "Returns:\n    Bytes that really came back since the last call.")
@@ -295,8 +262,7 @@ void bind_store(py::module_& module) {
       "    max_size: Bytes that the directory never exceeds; None: no cap.\n"
       "    prune_first: May what a save displaces go before it, where it only fits then?\n"
       "    durable: Does an acknowledged save survive a power cut (fsync)?\n"
-      "    last_as: How ``last`` shares: 'auto', 'link' or 'copy'.\n"
-      "    run: The name of the run.\n\n"
+      "    last_as: How ``last`` shares: 'auto', 'link' or 'copy'.\n\n"
       "Raises:\n    ValueError: An argument cannot be.\n\n"
       "Example:\n    >>> import tempfile\n    >>> from checkroom._core import RetentionPolicy, "
       "Store\n"
@@ -305,8 +271,7 @@ void bind_store(py::module_& module) {
       "    >>> store.publish(staged, 'a.ckpt')\n    7\n    >>> store.close()");
   bound.def(py::init(&make_store), py::arg("directory"), py::arg("policy"), py::kw_only(),
             py::arg("min_free") = 0, py::arg("max_size") = py::none(),
-            py::arg("prune_first") = true, py::arg("durable") = true, py::arg("last_as") = "auto",
-            py::arg("run") = "");
+            py::arg("prune_first") = true, py::arg("durable") = true, py::arg("last_as") = "auto");
   bind_inventory(bound);
   bind_save(bound);
   bind_removal(bound);

@@ -7,6 +7,7 @@ namespace checkroom::bindings {
 
 void bind_errors(pybind11::module_& module);
 void bind_base(pybind11::module_& module);
+void bind_policy(pybind11::module_& module);
 void bind_retention(pybind11::module_& module);
 void bind_forecast(pybind11::module_& module);
 void bind_advice(pybind11::module_& module);

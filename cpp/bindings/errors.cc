@@ -3,10 +3,12 @@
 #include <pybind11/pybind11.h>
 
 #include <cerrno>
-#include <cstring>
+#include <exception>
+#include <utility>
 
 #include "base/error.h"
 #include "bindings.h"
+#include "paths.h"
 
 namespace py = pybind11;
 
@@ -22,17 +24,18 @@ void raise_no_space(const Error& error) {
   if (error.have()) figures["have"] = *error.have();
   if (!error.limit().empty()) figures["limit"] = error.limit();
   const int errnum = error.errnum() != 0 ? error.errnum() : ENOSPC;
-  const py::object instance = type(errnum, error.what(), error.path(), **figures);
+  const py::object instance =
+      type(errnum, shown(error.what()), from_path_or_none(error.path()), **figures);
   PyErr_SetObject(type.ptr(), instance.ptr());
 }
 
 void translate(const Error& error) {
   switch (error.code()) {
     case ErrorCode::kInvalidArgument:
-      PyErr_SetString(PyExc_ValueError, error.what());
+      PyErr_SetObject(PyExc_ValueError, shown(error.what()).ptr());
       return;
     case ErrorCode::kOverflow:
-      PyErr_SetString(PyExc_OverflowError, error.what());
+      PyErr_SetObject(PyExc_OverflowError, shown(error.what()).ptr());
       return;
     case ErrorCode::kNoSpace:
       raise_no_space(error);
@@ -40,7 +43,8 @@ void translate(const Error& error) {
     case ErrorCode::kSystem: {
       // Calling OSError picks the subclass of the errno: FileNotFoundError, PermissionError, ...
       const py::object type = py::reinterpret_borrow<py::object>(PyExc_OSError);
-      const py::object instance = type(error.errnum(), error.what(), error.path());
+      const py::object instance =
+          type(error.errnum(), shown(error.what()), from_path_or_none(error.path()));
       PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(instance.ptr())), instance.ptr());
       return;
     }
@@ -50,15 +54,14 @@ void translate(const Error& error) {
 }  // namespace
 
 void bind_errors(py::module_& /*module*/) {
-  py::register_exception_translator(
-      [](std::exception_ptr pointer) {  // NOLINT(performance-unnecessary-value-param)
-        if (!pointer) return;
-        try {
-          std::rethrow_exception(pointer);
-        } catch (const Error& error) {
-          translate(error);
-        }
-      });
+  py::register_exception_translator([](std::exception_ptr pointer) {
+    if (!pointer) return;
+    try {
+      std::rethrow_exception(std::move(pointer));
+    } catch (const Error& error) {
+      translate(error);
+    }
+  });
 }
 
 }  // namespace checkroom::bindings

@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, module) {
   module.attr("__version__") = CHECKROOM_VERSION;
   bind_errors(module);
   bind_base(module);
+  bind_policy(module);
   bind_retention(module);
   bind_forecast(module);
   bind_advice(module);

@@ -1,9 +1,13 @@
 """The compiled core: values in, values out. What is public is re-exported by ``checkroom``."""
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any, Literal, final, overload
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, TypeAlias
+
+# Goes in as os.fsencode takes it; comes out as os.fsdecode gives it: any bytes that a file may be named with survive.
+_Path: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]
 
 __version__: str
 
@@ -18,7 +22,7 @@ class Item:
 
     def __init__(
         self,
-        name: str,
+        name: _Path,
         bytes: int,
         *,
         own_bytes: int | None = None,
@@ -80,7 +84,7 @@ class RetentionPolicy:
         monitor: str | None = None,
         mode: Literal["min", "max"] = "min",
         keep: Sequence[KeepLast | KeepEvery | KeepBest] = (),
-        pinned: Sequence[str] = (),
+        pinned: Sequence[_Path] = (),
         budget: int | None = None,
     ) -> None: ...
     @property
@@ -110,7 +114,7 @@ class RetentionPlan:
     def over_budget(self) -> int: ...  # bytes; 0: the budget holds
 
 def plan(
-    inventory: Sequence[Item], policy: RetentionPolicy, *, last: str | None = None, resumed_from: str | None = None
+    inventory: Sequence[Item], policy: RetentionPolicy, *, last: _Path | None = None, resumed_from: _Path | None = None
 ) -> RetentionPlan: ...
 
 @final
@@ -120,9 +124,9 @@ class RetentionEngine:
     def __init__(self, policy: RetentionPolicy) -> None: ...
     def decide(self, candidate: Item) -> tuple[bool, tuple[str, ...]]: ...   # would it be kept, and why (not)
     def publish(self, item: Item) -> list[tuple[Item, tuple[str, ...]]]: ...  # what leaves, with reasons
-    def forget(self, name: str) -> None: ...                                  # it vanished
-    def set_last(self, name: str | None) -> None: ...
-    def set_resumed_from(self, name: str | None) -> None: ...
+    def forget(self, name: _Path) -> None: ...                                  # it vanished
+    def set_last(self, name: _Path | None) -> None: ...
+    def set_resumed_from(self, name: _Path | None) -> None: ...
     def set_budget(self, budget: int | None) -> None: ...
     def plan(self) -> RetentionPlan: ...                                      # what is kept now, and why
     def copy(self) -> RetentionEngine: ...
@@ -462,7 +466,7 @@ class FreeSpace:
     def filesystem(self) -> str: ...  # "ext4", "xfs", "tmpfs", ... or "0x..." of statfs
     def minus_floor(self, floor: int) -> int | None: ...
 
-def free_space(path: str) -> FreeSpace: ...
+def free_space(path: _Path) -> FreeSpace: ...
 
 @final
 class StagedFile:
@@ -491,7 +495,7 @@ class Store:
 
     def __init__(
         self,
-        directory: str,
+        directory: _Path,
         policy: RetentionPolicy,
         *,
         min_free: int = 0,
@@ -499,12 +503,13 @@ class Store:
         prune_first: bool = True,
         durable: bool = True,
         last_as: Literal["auto", "link", "copy"] = "auto",
-        run: str = "",
     ) -> None: ...
     @property
     def directory(self) -> str: ...
     # -- what is there
-    def adopt(self, items: Sequence[Item], *, last: str | None = None, resumed_from: str | None = None) -> SavePlan: ...
+    def adopt(
+        self, items: Sequence[Item], *, last: _Path | None = None, resumed_from: _Path | None = None
+    ) -> SavePlan: ...
     def inventory(self) -> list[Item]: ...
     def plan(self) -> RetentionPlan: ...
     def foreign(self) -> list[tuple[str, int]]: ...       # name, bytes: counted, never removed
@@ -512,13 +517,13 @@ class Store:
     # -- a save
     def plan_save(self, candidate: Item, *, forced: bool = False, own_last: bool = False) -> SavePlan: ...
     def make_room(self, plan: SavePlan) -> list[tuple[str, str]]: ...   # prune_first carried out
-    def stage(self, name: str) -> StagedFile: ...
-    def publish(self, staged: StagedFile, name: str) -> int: ...       # fsync, rename, fsync(dir); its bytes
+    def stage(self, name: _Path) -> StagedFile: ...
+    def publish(self, staged: StagedFile, name: _Path) -> int: ...       # fsync, rename, fsync(dir); its bytes
     def commit(self, item: Item) -> list[tuple[str, str]]: ...         # (name, reason) that leave: call trash for each
-    def link_last(self, target: str, name: str) -> Literal["reflink", "link", "copy"]: ...
-    def symlink_last(self, target: str, name: str) -> None: ...
-    def trash(self, name: str) -> None: ...
-    def forget(self, name: str) -> None: ...
+    def link_last(self, target: _Path, name: _Path) -> Literal["reflink", "link", "copy"]: ...
+    def symlink_last(self, target: _Path, name: _Path) -> None: ...
+    def trash(self, name: _Path) -> None: ...
+    def forget(self, name: _Path) -> None: ...
     # -- the reaper
     def drain(self, timeout_seconds: float | None = None) -> int: ...   # bytes that really came back
     def close(self) -> None: ...

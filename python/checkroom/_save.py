@@ -31,7 +31,7 @@ class SaveReceipt:
     durable: bool
 
 
-def save(obj: Any, path: str | os.PathLike[str], *, durable: bool = True) -> SaveReceipt:
+def save(obj: Any, path: str | bytes | os.PathLike[Any], *, durable: bool = True) -> SaveReceipt:
     """Writes an object as ``torch.save`` would, but never leaves half a file under its final name.
 
     The exact size is known from the pickling pass before the first byte, so a full disk is noticed before anything is
@@ -39,7 +39,7 @@ def save(obj: Any, path: str | os.PathLike[str], *, durable: bool = True) -> Sav
 
     Args:
         obj: What ``torch.save`` takes.
-        path: The final name; its directory is made where it is missing.
+        path: The final name, as ``str``, ``bytes`` or ``os.PathLike``; its directory is made where it is missing.
         durable: ``False``: no fsync.
 
     Returns:
@@ -57,9 +57,8 @@ def save(obj: Any, path: str | os.PathLike[str], *, durable: bool = True) -> Sav
         True
     """
     started = time.monotonic()
-    target = os.path.abspath(os.fspath(path))
+    target = os.path.abspath(os.fsdecode(path))
     directory, name = os.path.split(target)
-    os.makedirs(directory, exist_ok=True)
     guard = Guard(directory, RetentionPolicy(save_top_k=-1), GuardOptions(min_free=0, durable=durable))
     try:
         size = guard.save(name, obj)

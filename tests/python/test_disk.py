@@ -36,6 +36,18 @@ def test_free_space_of_a_path_to_be_asks_its_parent(tmp_path: Path) -> None:
     assert checkroom.free_space(str(tmp_path / "not/yet/there")).path == str(tmp_path)
 
 
+def test_free_space_of_a_path_that_is_no_utf8(tmp_path: Path) -> None:
+    odd = os.path.join(os.fsencode(tmp_path), b"run-\xff")
+    os.mkdir(odd)
+    for path in (odd, os.fsdecode(odd), Path(os.fsdecode(odd))):
+        space = checkroom.free_space(path)
+        assert space.path == os.fsdecode(odd)
+        assert repr(space).startswith(f"FreeSpace(path={space.path!r}, ")
+    with pytest.raises(OSError) as caught:
+        checkroom.free_space(odd + b"/" + b"\xfe" * 300)
+    assert caught.value.filename == os.fsdecode(odd + b"/" + b"\xfe" * 300)
+
+
 def test_free_space_is_frozen_and_readable(tmp_path: Path) -> None:
     space = checkroom.free_space(tmp_path)
     with pytest.raises(AttributeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,19 @@ def test_the_bytes_are_those_of_torch_save(tmp_path: Path) -> None:
     assert path.read_bytes() == as_torch_writes(obj)
     assert receipt.bytes == path.stat().st_size and receipt.path == str(path) and receipt.durable
     assert os.listdir(path.parent) == ["x.ckpt"]
+
+
+@pytest.mark.parametrize("form", [bytes, os.fsdecode, lambda path: Path(os.fsdecode(path))], ids=["b", "str", "Path"])
+def test_a_path_that_is_no_utf8(tmp_path: Path, form: Callable[[bytes], Any]) -> None:
+    path = os.path.join(os.fsencode(tmp_path), b"run-\xff", b"odd-\xfe.ckpt")
+    receipt = checkroom.save({"n": 3}, form(path))
+    assert receipt.path == os.fsdecode(path)
+    with open(path, "rb") as file:
+        assert file.read() == as_torch_writes({"n": 3})
+    assert os.listdir(os.path.dirname(path)) == [b"odd-\xfe.ckpt"]
+    with pytest.raises(OSError) as caught:
+        checkroom.save({}, form(path + b"/under-a-file"))
+    assert caught.value.filename == os.fsdecode(path)
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077])

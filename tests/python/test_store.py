@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -250,3 +253,83 @@ def test_repr_is_readable(tmp_path: Path) -> None:
     store = Store(str(tmp_path), policy())
     assert repr(store.plan_save(item("a.ckpt", 0.5))).startswith("SavePlan(wanted=True, reasons=[")
     assert "a.ckpt." in repr(store.stage("a.ckpt"))
+
+
+# A file name is bytes: not every one is UTF-8.
+ODD = b"odd-\xff\xfe.ckpt"
+
+
+@pytest.fixture
+def odd_folder(tmp_path: Path) -> bytes:
+    folder = os.path.join(os.fsencode(tmp_path), b"run-\xff-\xe4")
+    try:
+        os.mkdir(folder)
+    except OSError as error:
+        pytest.skip(f"privilege: this filesystem takes UTF-8 alone: {error}")
+    return folder
+
+
+@pytest.mark.parametrize("form", [os.fsdecode, bytes, lambda path: Path(os.fsdecode(path))], ids=["str", "b", "Path"])
+def test_a_directory_and_names_that_are_no_utf8(odd_folder: bytes, form: Callable[[bytes], Any]) -> None:
+    text = os.fsdecode(ODD)
+    store = Store(form(odd_folder), policy())
+    assert store.directory == os.fsdecode(odd_folder)
+    candidate = Item(form(ODD), SIZE, scores={"val_loss": 0.5})
+    assert candidate.name == text and repr(candidate).startswith(f"Item({text!r}, ")
+    assert pickle.loads(pickle.dumps(candidate)) == candidate and hash(candidate) == hash(item(text, 0.5))
+    plan = store.plan_save(candidate)
+    assert (plan.top_k, plan.best) == ([text], text)
+    staged = store.stage(form(ODD))
+    assert staged.path.startswith(os.fsdecode(odd_folder)) and os.path.exists(staged.path) and text in staged.path
+    assert repr(staged)
+    staged.write(b"o" * SIZE)
+    assert store.publish(staged, form(ODD)) == SIZE
+    store.commit(candidate)
+    store.link_last(form(ODD), form(b"last-\xff"))
+    store.symlink_last(form(ODD), form(b"link-\xff"))
+    assert sorted(os.listdir(odd_folder)) == [b".checkroom", b"last-\xff", b"link-\xff", ODD]
+    assert [entry.name for entry in store.inventory()] == [text]
+    assert (store.plan().top_k, store.plan().best) == ([text], text)
+    with open(os.path.join(odd_folder, b"foreign-\xff"), "wb") as file:
+        file.write(b"123")
+    assert store.foreign() == [(os.fsdecode(b"foreign-\xff"), 3)]
+
+    again = Store(form(odd_folder), RetentionPolicy(save_top_k=1, monitor="val_loss", pinned=[form(ODD)]))
+    again.adopt([candidate], last=form(ODD), resumed_from=form(ODD))
+    (kept, reasons), = again.plan().keep
+    assert kept.name == text and {"last", "pinned", "resumed from"} < set(reasons)
+    again.trash(form(ODD))
+    again.close()
+    assert ODD not in os.listdir(odd_folder) and again.inventory() == []
+
+
+def test_an_oserror_carries_the_path_as_python_decodes_it(odd_folder: bytes) -> None:
+    store = Store(odd_folder, policy())
+    with pytest.raises(FileNotFoundError) as caught:
+        store.link_last(ODD, "last.ckpt")
+    assert caught.value.filename == os.fsdecode(os.path.join(odd_folder, ODD))
+    assert os.fsencode(caught.value.filename) == os.path.join(odd_folder, ODD)
+    available = checkroom.free_space(odd_folder).available
+    if available is None or available > 2**42:
+        pytest.skip("privilege: more space than a file may be long")
+    with pytest.raises(checkroom.DiskFullError) as full:
+        store.stage(ODD).reserve(2**43)
+    assert full.value.path is not None and full.value.filename == full.value.path
+    assert os.fsencode(full.value.path).startswith(os.path.join(odd_folder, b".checkroom/staging", ODD))
+    assert pickle.loads(pickle.dumps(full.value)).path == full.value.path
+
+
+def test_a_message_that_quotes_such_a_name_can_be_printed(odd_folder: bytes) -> None:
+    store = Store(odd_folder, policy())
+    with pytest.raises(ValueError, match=r"'a/\\xff' is not a plain name") as caught:
+        store.stage(b"a/\xff")
+    assert str(caught.value).encode("ascii")
+
+
+@pytest.mark.parametrize("call", [checkroom.free_space, lambda path: Store(path, policy()), lambda path: Item(path, 1)])
+def test_what_is_no_path_is_refused(call: Callable[[Any], object]) -> None:
+    for wrong in (7, None, ["a"]):
+        with pytest.raises(TypeError):
+            call(wrong)
+    with pytest.raises(ValueError, match="null byte"):
+        call("a\0b")
