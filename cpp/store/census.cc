@@ -4,10 +4,10 @@
 #include <cerrno>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
-#include "base/log.h"
 #include "disk/file.h"
 
 namespace checkroom::store {
@@ -38,6 +38,11 @@ class ClaimedExtents {
   std::map<std::uint64_t, std::uint64_t> ends_;  // end -> start; they do not touch
 };
 
+// Something is not there any more, or none of our business.
+bool is_out_of_sight(int errnum) {
+  return errnum == ENOENT || errnum == ENOTDIR || errnum == EACCES || errnum == EPERM;
+}
+
 class Counter {
  public:
   explicit Counter(disk::FileSystem& filesystem) : filesystem_(filesystem) {}
@@ -55,30 +60,37 @@ class Counter {
 
   Bytes count_below(const std::string& path) {
     const disk::Result<std::vector<std::string>> names = filesystem_.list(path);
-    if (!names.ok()) {
-      if (names.errnum != ENOENT) {
-        log(LogLevel::kDebug, "store",
-            "cannot look into " + path + " (errno " + std::to_string(names.errnum) + ")");
-      }
-      return Bytes(0);
-    }
+    if (is_out_of_sight(names.errnum)) return Bytes(0);
+    disk::check(names.errnum, "list the directory", path);
     Bytes sum;
     for (const std::string& name : names.value) {
       const std::string child = path + "/" + name;
-      const disk::Result<disk::FileStatus> status = filesystem_.status(child);
-      if (status.ok()) sum += count(child, status.value);
+      if (const auto status = look(child)) sum += count(child, *status);
     }
     return sum;
+  }
+
+  // lstat of what a directory listed; nullopt where it is out of sight.
+  std::optional<disk::FileStatus> look(const std::string& path) {
+    const disk::Result<disk::FileStatus> status = filesystem_.status(path);
+    if (is_out_of_sight(status.errnum)) return std::nullopt;
+    disk::check(status.errnum, "stat", path);
+    return status.value;
   }
 
  private:
   std::int64_t shared_before(const std::string& path, const disk::FileStatus& status) {
     if (!sharing_ || status.allocated == 0) return 0;
     const disk::Result<int> opened = filesystem_.open_read(path);
-    if (!opened.ok()) return 0;
+    if (is_out_of_sight(opened.errnum)) return 0;
+    disk::check(opened.errnum, "open", path);
     const disk::Result<std::vector<disk::Extent>> shared = filesystem_.shared_extents(opened.value);
     static_cast<void>(filesystem_.close(opened.value));
-    if (!shared.ok()) sharing_ = false;  // a filesystem without extents shares none
+    if (shared.errnum == EOPNOTSUPP || shared.errnum == ENOTTY || shared.errnum == EINVAL) {
+      sharing_ = false;  // a filesystem without extents shares none
+      return 0;
+    }
+    disk::check(shared.errnum, "ask for the extents of", path);
     std::uint64_t before = 0;
     for (const disk::Extent& extent : shared.value) before += claimed_.claim(extent);
     return static_cast<std::int64_t>(before);
@@ -94,9 +106,10 @@ class Counter {
 }  // namespace
 
 Bytes Census::bytes_beside(const std::vector<std::string>& names) const {
+  const std::set<std::string> named(names.begin(), names.end());
   Bytes sum;
   for (const Entry& entry : entries) {
-    if (std::find(names.begin(), names.end(), entry.name) == names.end()) sum += entry.bytes;
+    if (!named.contains(entry.name)) sum += entry.bytes;
   }
   return sum;
 }
@@ -107,10 +120,13 @@ Census take_census(disk::FileSystem& filesystem, const Layout& layout,
   const disk::Result<std::vector<std::string>> listed = filesystem.list(layout.root + "/");
   if (listed.errnum == ENOENT) return {};
   disk::check(listed.errnum, "list the directory", layout.root);
-  std::vector<std::string> names = listed.value;
-  std::stable_partition(names.begin(), names.end(), [&](const std::string& name) {
-    return std::find(first.begin(), first.end(), name) != first.end();
-  });
+  const std::set<std::string> early(first.begin(), first.end());
+  std::vector<std::string> names;
+  for (const bool now : {true, false}) {
+    for (const std::string& name : listed.value) {
+      if (early.contains(name) == now) names.push_back(name);
+    }
+  }
 
   Census census;
   Counter counter(filesystem);
@@ -121,11 +137,11 @@ Census take_census(disk::FileSystem& filesystem, const Layout& layout,
       continue;
     }
     const std::string path = layout.path(name);
-    const disk::Result<disk::FileStatus> status = filesystem.status(path);
-    if (!status.ok()) continue;
-    const Bytes bytes = counter.count(path, status.value);
+    const auto status = counter.look(path);
+    if (!status) continue;
+    const Bytes bytes = counter.count(path, *status);
     census.used += bytes;
-    census.entries.push_back({std::move(name), status.value, bytes});
+    census.entries.push_back({std::move(name), *status, bytes});
   }
   if (housed) {
     census.used += counter.count_below(layout.trash());

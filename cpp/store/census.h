@@ -1,8 +1,8 @@
 // Census: what a directory of checkpoints holds, in bytes.
 //
-// Values; any thread. What vanishes while it is counted is not counted; what cannot be looked into
-// is counted as far as it can be seen. A directory that does not exist is empty. Other failures
-// throw Error.
+// Values; any thread. What vanishes while it is counted is not counted; what may not be looked into
+// is counted as far as it can be seen. A directory that does not exist is empty. Every other
+// failure throws Error: files are removed by these figures, so half of them would cost checkpoints.
 //
 // A file counts its length, once, however many names it has; of a file that shares blocks with one
 // counted before (a reflink) only the rest counts. Files being staged count the blocks reserved for

@@ -22,17 +22,22 @@ plan::Admission ask(const SaveRequest& request, const Surroundings& surroundings
 
 // As few as needed of what this very save displaces, in the order of leaving. Never the best before
 // the save, `last` or the file resumed from: the save may still fail, and they must outlive it.
+// What is no longer on the disk neither frees a byte nor counts as the checkpoint that must stay.
 void prune_first(const plan::RetentionEngine& engine, const SaveRequest& request,
                  const Surroundings& surroundings, const Limits& limits,
                  const std::vector<plan::RetentionEngine::Left>& displaced, SavePlan& plan) {
   const std::string best = engine.plan().best;
-  std::size_t published = engine.items().size();
+  const auto items = engine.items();
+  auto published = std::count_if(items.begin(), items.end(), [&](const plan::Item* item) {
+    return !surroundings.vanished.contains(item->name);
+  });
   Bytes freed;
   std::vector<Removal> first;
   for (const auto& [item, reason] : displaced) {
     if (published <= 1) return;  // one checkpoint stays, whatever the new one becomes
     if (item.name == best || item.name == request.candidate.name) continue;
     if (request.never_first.contains(item.name)) continue;
+    if (surroundings.vanished.contains(item.name)) continue;
     freed += item.own_bytes;
     --published;
     first.push_back({item.name, reason});

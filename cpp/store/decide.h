@@ -26,6 +26,7 @@ struct Surroundings {
   std::optional<std::int64_t> inodes;  // available; empty: not counted
   Bytes used;                          // everything in the directory, for the cap
   Bytes beside;                        // of it, what is no item: foreign files, a `last` of its own
+  std::set<std::string> vanished;      // items of which somebody else removed the file
 };
 
 struct Limits {

@@ -29,21 +29,17 @@ StoreOptions checked(StoreOptions options) {
   return options;
 }
 
-// mkdir -p. Links on the way are the user's: they are followed.
+// mkdir -p. Links on the way are the user's: they are followed. Somebody else may be making the
+// same ones.
 void make_directories(disk::FileSystem& filesystem, const std::string& path) {
-  const int errnum = filesystem.make_directory(path);
-  if (errnum == ENOENT) {
-    const std::size_t slash = path.find_last_of('/');
-    if (slash != std::string::npos && slash > 0) {
-      make_directories(filesystem, path.substr(0, slash));
-      disk::check(filesystem.make_directory(path), "make the directory", path);
-      return;
-    }
+  int errnum = filesystem.make_directory(path);
+  const std::size_t slash = path.find_last_of('/');
+  if (errnum == ENOENT && slash != std::string::npos && slash > 0) {
+    make_directories(filesystem, path.substr(0, slash));
+    errnum = filesystem.make_directory(path);
   }
-  if (errnum != EEXIST) {
-    disk::check(errnum, "make the directory", path);
-    return;
-  }
+  if (errnum == 0) return;
+  if (errnum != EEXIST) disk::check(errnum, "make the directory", path);
   const disk::Result<disk::FileStatus> status = filesystem.status_of_target(path);
   disk::check(status.errnum, "stat", path);
   if (status.value.type != disk::FileType::kDirectory) {
@@ -71,24 +67,21 @@ void Store::expect_ours() const {
 }
 
 void Store::prepare() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (prepared_) return;
-  }
   make_directories(filesystem_, layout_.root);
   disk::ensure_directory(filesystem_, layout_.house());
   disk::ensure_directory(filesystem_, layout_.staging());
   disk::ensure_directory(filesystem_, layout_.trash());
+  {
+    const std::lock_guard lock(mutex_);
+    if (swept_) return;
+  }
+  if (options_.durable) disk::sync_way_to(filesystem_, layout_.root);
   for (std::string& path : find_leftovers(filesystem_, layout_, clock_)) {
     log(LogLevel::kInfo, "store", "a dead process left " + path);
     reaper_.remove(std::move(path));
   }
   const std::lock_guard lock(mutex_);
-  prepared_ = true;
-}
-
-void Store::reap(std::optional<std::string> path) {
-  if (path) reaper_.remove(std::move(*path));
+  swept_ = true;
 }
 
 // -- what is there
@@ -116,9 +109,18 @@ SavePlan Store::adopt(const std::vector<plan::Item>& items, const std::string& l
     present.push_back(std::move(item));
   }
 
+  // All that asks the disk comes before the first change: a failure leaves the former state.
+  Bytes outside;
+  if (options_.max_size) {
+    std::vector<std::string> known;
+    for (const plan::Item& item : present) known.push_back(item.name);
+    outside = take_census(filesystem_, layout_, known).bytes_beside(known);
+  }
+
   const std::lock_guard lock(mutex_);
   engine_ = plan::RetentionEngine(options_.policy);
   departing_.clear();
+  beside_ = outside;
   resumed_from_ = resumed_from;
   const bool last_is_item = std::any_of(present.begin(), present.end(),
                                         [&](const plan::Item& item) { return item.name == last; });
@@ -128,32 +130,14 @@ SavePlan Store::adopt(const std::vector<plan::Item>& items, const std::string& l
   engine_.set_resumed_from(resumed_from_);
   SavePlan plan;
   plan.wanted = true;
-  const auto note = [&](const std::vector<Removal>& removals) {
-    for (const Removal& removal : removals) {
-      departing_.insert(removal.name);
-      plan.removes.push_back(removal);
-    }
-  };
-  // The budget comes with the last of them: what is over it is judged with all of them in sight.
   for (std::size_t i = 0; i < present.size(); ++i) {
+    // The budget comes with the last of them: what is over it is judged with all of them in sight.
     const bool is_final = i + 1 == present.size();
-    std::vector<Removal> removals;
-    if (is_final) {
-      std::vector<std::string> all = names();
-      all.push_back(present[i].name);
-      for (const Removal& removal : plan.removes) all.push_back(removal.name);
-      Bytes outside;
-      if (options_.max_size) {
-        outside = take_census(filesystem_, layout_, all).bytes_beside(all);
-      }
-      engine_.set_budget(retention_budget(limits(), largest, outside));
-    } else {
-      engine_.set_budget(std::nullopt);
-    }
+    engine_.set_budget(is_final ? retention_budget(limits(), largest, outside) : std::nullopt);
     for (auto& left : engine_.publish(present[i])) {
-      removals.push_back({std::move(left.item.name), std::move(left.reason)});
+      departing_.insert(left.item.name);
+      plan.removes.push_back({std::move(left.item.name), std::move(left.reason)});
     }
-    note(removals);
   }
   const plan::RetentionPlan kept = engine_.plan();
   plan.top_k = kept.top_k;
@@ -223,8 +207,6 @@ Bytes Store::beside(bool becomes_last) const {
   return take_census(filesystem_, layout_, known).bytes_beside(known);
 }
 
-// -- a save
-
 Limits Store::limits() const {
   return {.floor = options_.min_free,
           .cap = options_.max_size,
@@ -233,7 +215,7 @@ Limits Store::limits() const {
           .copies_last = options_.last_as == LastAs::kCopy};
 }
 
-Surroundings Store::look(bool becomes_last) const {
+Surroundings Store::look(bool becomes_last, bool closely) const {
   const disk::FreeSpace space = disk::free_space(filesystem_, layout_.root);
   Surroundings surroundings;
   surroundings.available = space.available;
@@ -243,155 +225,14 @@ Surroundings Store::look(bool becomes_last) const {
     surroundings.used = take_census(filesystem_, layout_, names()).used;
     surroundings.beside = beside(becomes_last);
   }
+  if (closely) {
+    for (const std::string& name : names()) {
+      if (!disk::status_if_exists(filesystem_, layout_.path(name))) {
+        surroundings.vanished.insert(name);
+      }
+    }
+  }
   return surroundings;
-}
-
-SavePlan Store::plan_save(const plan::Item& candidate, bool forced, bool own_last) {
-  expect_ours();
-  check_plain_name(candidate.name);
-  SaveRequest request;
-  const auto decide = [&] {
-    const std::lock_guard lock(mutex_);
-    request = {.candidate = candidate,
-               .forced = forced,
-               .own_last = own_last,
-               .becomes_last = !own_last && has_last(),
-               .never_first = {last_item_, resumed_from_}};
-    return store::plan_save(engine_, request, look(request.becomes_last), limits());
-  };
-  SavePlan plan = decide();
-  if (!plan.admission || plan.admission->verdict == plan::AdmissionVerdict::kAdmit) return plan;
-  // Before anything gives way: what lies in the trash is ours and on its way out, and what others
-  // have freed may not show yet.
-  drain_for_room();
-  return decide();
-}
-
-void Store::drain_for_room() {
-  if (!reaper_.idle()) reaper_.drain();
-  const disk::FreeSpace space = disk::free_space(filesystem_, layout_.root);
-  // They show freed space only later, btrfs after its next commit, half a minute away.
-  if (space.filesystem != "btrfs" && space.filesystem != "xfs") return;
-  disk::File directory = disk::File::open_directory(filesystem_, space.path);
-  disk::check(filesystem_.sync_filesystem(directory.descriptor()), "sync the filesystem",
-              space.path);
-  directory.close();
-}
-
-std::vector<Removal> Store::make_room(const SavePlan& plan) {
-  expect_ours();
-  if (plan.removes_first.empty()) return {};
-  for (const Removal& removal : plan.removes_first) trash(removal.name);
-  drain_for_room();
-  return plan.removes_first;
-}
-
-std::unique_ptr<disk::StagedFile> Store::stage(const std::string& name) {
-  expect_ours();
-  check_plain_name(name);
-  prepare();
-  return std::make_unique<disk::StagedFile>(filesystem_, layout_.staging(), name);
-}
-
-Bytes Store::publish(disk::StagedFile& staged, const std::string& name) {
-  expect_ours();
-  check_plain_name(name);
-  disk::Published published = staged.publish(layout_.destination(name, options_.durable));
-  reap(std::move(published.displaced));
-  const std::lock_guard lock(mutex_);
-  published_.insert(name);
-  departing_.erase(name);
-  if (last_names_.contains(name)) {
-    // `last` is a file of its own now: it shares nothing with an item any more.
-    last_item_.clear();
-    engine_.set_last("");
-  }
-  return published.bytes;
-}
-
-std::vector<Removal> Store::commit(const plan::Item& item) {
-  expect_ours();
-  check_plain_name(item.name);
-  const std::lock_guard lock(mutex_);
-  // Where there is a `last`, the newest published item is what it will be: the caller links it now.
-  const bool becomes_last = has_last();
-  departing_.insert(item.name);  // so that it is not taken for a stranger
-  const Bytes outside = beside(becomes_last);
-  departing_.erase(item.name);
-  std::vector<Removal> removals = store::commit(engine_, item, becomes_last, outside, limits());
-  if (becomes_last) last_item_ = item.name;
-  for (const Removal& removal : removals) departing_.insert(removal.name);
-  return removals;
-}
-
-void Store::note_last(const std::string& target, const std::string& name) {
-  const std::lock_guard lock(mutex_);
-  last_names_.insert(name);
-  const std::vector<std::string> items = names();
-  last_item_ = std::find(items.begin(), items.end(), target) != items.end() ? target : "";
-  engine_.set_last(last_item_);
-}
-
-LastKind Store::link_last(const std::string& target, const std::string& name) {
-  expect_ours();
-  check_plain_name(target);
-  check_plain_name(name);
-  prepare();
-  LastMade made = make_last(filesystem_, layout_, target, name, options_.last_as, options_.durable);
-  reap(std::move(made.displaced));
-  note_last(target, name);
-  return made.kind;
-}
-
-void Store::symlink_last(const std::string& target, const std::string& name) {
-  expect_ours();
-  check_plain_name(target);
-  check_plain_name(name);
-  prepare();
-  reap(make_symlink(filesystem_, layout_, target, name, options_.durable));
-  note_last(target, name);
-}
-
-void Store::trash(const std::string& name) {
-  expect_ours();
-  check_plain_name(name);
-  if (disk::status_if_exists(filesystem_, layout_.path(name))) {
-    prepare();
-    reap(disk::move_to_trash(filesystem_, layout_.destination(name, options_.durable)));
-  }
-  forget(name);
-}
-
-void Store::forget(const std::string& name) {
-  expect_ours();
-  check_plain_name(name);
-  const std::lock_guard lock(mutex_);
-  engine_.forget(name);
-  departing_.erase(name);
-  published_.erase(name);
-  last_names_.erase(name);
-  if (last_item_ == name) {
-    last_item_.clear();
-    engine_.set_last("");
-  }
-}
-
-// -- the reaper
-
-Bytes Store::drain(std::optional<std::chrono::duration<double>> timeout) {
-  if (disk::process_id() != owner_pid_) return Bytes(0);
-  reaper_.drain(timeout);
-  const Bytes freed = reaper_.freed();
-  const std::lock_guard lock(mutex_);
-  const Bytes news = freed - drained_;
-  drained_ = freed;
-  return news;
-}
-
-void Store::close() {
-  if (disk::process_id() != owner_pid_) return;
-  reaper_.drain();
-  reaper_.stop();
 }
 
 }  // namespace checkroom::store

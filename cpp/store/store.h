@@ -5,8 +5,10 @@
 // thread may call any method; a mutex guards the inventory and is not held while bytes are written.
 // Nothing on the disk is touched before the first adopt(), stage() or trash(). Failures throw
 // Error: kInvalidArgument for a name that is no plain name inside the directory, the errno of the
-// disk otherwise. In a forked child every method that changes something throws, and the destructor
-// does nothing: the directory is the parent's business.
+// disk otherwise. In a forked child every method but drain() and close() throws, those and the
+// destructor do nothing: the directory is the parent's business.
+//
+// What is there is told in store.cc, a save and what it removes in store_save.cc.
 #pragma once
 
 #include <chrono>
@@ -38,7 +40,6 @@ struct StoreOptions {
   bool prune_first = true;
   bool durable = true;
   LastAs last_as = LastAs::kAuto;
-  std::string run;
 };
 
 class Store {
@@ -72,15 +73,19 @@ class Store {
   // -- a save
   // May it start? `forced`: it must happen whatever the rules say; `own_last`: it is `last` itself.
   SavePlan plan_save(const plan::Item& candidate, bool forced, bool own_last);
-  // Carries out what `plan` removes first and waits for the blocks; what went.
+  // Carries out what `plan`, made of the state that still stands, removes first, and waits for the
+  // blocks; what went.
   std::vector<Removal> make_room(const SavePlan& plan);
+  // A name that the filesystem cannot have is refused here, before a byte is written.
   std::unique_ptr<disk::StagedFile> stage(const std::string& name);
   Bytes publish(disk::StagedFile& staged, const std::string& name);
-  // The published item enters the inventory; what leaves now. The caller calls trash() for each.
+  // The published item enters the inventory, whatever the disk says; what leaves now. The caller
+  // calls trash() for each.
   std::vector<Removal> commit(const plan::Item& item);
   LastKind link_last(const std::string& target, const std::string& name);
   void symlink_last(const std::string& target, const std::string& name);
-  // Renames into the trash and forgets; what is already gone is only forgotten.
+  // Renames into the trash and forgets; what is already gone is only forgotten. A symbolic link
+  // that was made its `last` points at the newest item first.
   void trash(const std::string& name);
   void forget(const std::string& name);
 
@@ -92,18 +97,24 @@ class Store {
 
  private:
   void expect_ours() const;
-  // Makes the directories of ours and looks for what the dead have left, the first time.
+  // Makes the directories of ours, where they are not there (the end of another run takes them away
+  // when they are empty). The first time it also looks for what the dead have left.
   void prepare();
+  // Runs an action that needs these directories; again, where one went meanwhile.
+  template <typename Action>
+  auto prepared(Action action);
   void reap(std::optional<std::string> path);
   // Waits for the trash and makes the filesystem show what came back, from us and from others.
   void drain_for_room();
-  [[nodiscard]] Surroundings look(bool becomes_last) const;
+  // `closely`: also at each item.
+  [[nodiscard]] Surroundings look(bool becomes_last, bool closely) const;
   [[nodiscard]] Limits limits() const;
   [[nodiscard]] bool has_last() const { return !last_item_.empty(); }
   [[nodiscard]] std::vector<std::string> names() const;
   [[nodiscard]] Bytes beside(bool becomes_last) const;
   [[nodiscard]] bool is_last_of_ours(const std::string& name, const disk::FileStatus& status) const;
   void note_last(const std::string& target, const std::string& name);
+  void turn_links_from(const std::string& name);
 
   StoreOptions options_;
   Layout layout_;
@@ -118,7 +129,8 @@ class Store {
   std::set<std::string> last_names_;  // the files that are `last`, by any means
   std::set<std::string> departing_;   // left the inventory, not yet trashed
   std::set<std::string> published_;   // by this store
-  bool prepared_ = false;
+  bool swept_ = false;
+  Bytes beside_;   // what beside() said last
   Bytes drained_;  // what drain() has told already
   disk::Reaper reaper_;
 };

@@ -35,8 +35,9 @@ void collect(disk::FileSystem& filesystem, const std::string& directory, std::st
     disk::Evidence evidence;
     evidence.local_filesystem = local;
     evidence.process_lives = disk::process_lives(owner->pid, owner->started);
-    evidence.lock_is_free = lock_is_free(filesystem, path);
     evidence.idle_seconds = now - status.value.modified;
+    evidence.lock_is_free =
+        evidence.idle_seconds >= disk::kLockSettled && lock_is_free(filesystem, path);
     if (disk::provably_dead(*owner, self, evidence)) leftovers.push_back(std::move(path));
   }
 }

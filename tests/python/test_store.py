@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import pickle
@@ -333,3 +334,9 @@ def test_what_is_no_path_is_refused(call: Callable[[Any], object]) -> None:
             call(wrong)
     with pytest.raises(ValueError, match="null byte"):
         call("a\0b")
+
+
+def test_a_name_that_is_too_long_is_refused_before_a_byte_is_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught:
+        Store(tmp_path, policy()).stage("x" * 300)
+    assert caught.value.errno == errno.ENAMETOOLONG

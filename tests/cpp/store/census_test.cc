@@ -101,14 +101,42 @@ TEST_F(CensusOf, TheDirectoryItselfMayBeALink) {
   EXPECT_EQ(take_census(disk::posix_filesystem(), {directory_ / "link"}, {}).used, Bytes(7));
 }
 
-TEST_F(CensusOf, WhatVanishesIsNotCountedAndAFailureIsToldOfTheDirectoryOnly) {
+TEST_F(CensusOf, WhatVanishesOrMayNotBeSeenIsNotCounted) {
   file("a.ckpt", 7);
-  file("b.ckpt", 8);
+  std::filesystem::create_directory(directory_ / "tree");
+  file("tree/b", 8);
   FaultyFileSystem filesystem(disk::posix_filesystem());
-  filesystem.fail("lstat", 1, ENOENT);
-  EXPECT_EQ(take_census(filesystem, {directory_.path()}, {}).used, Bytes(8));
+  const auto used = [&] { return take_census(filesystem, {directory_.path()}, {}).used; };
+  for (const int errnum : {ENOENT, EACCES}) {
+    filesystem.fail("lstat", 1, errnum);
+    EXPECT_EQ(used(), Bytes(8));
+    filesystem.fail("list", 2, errnum);
+    EXPECT_EQ(used(), Bytes(7));
+    filesystem.fail("open", 1, errnum);
+    EXPECT_EQ(used(), Bytes(15)) << "its length is known all the same";
+  }
+  filesystem.fail("extents", 1, EOPNOTSUPP);
+  EXPECT_EQ(used(), Bytes(15));
+}
+
+TEST_F(CensusOf, EveryOtherFailureIsToldForFilesAreRemovedByTheFigures) {
+  file("a.ckpt", 7);
+  std::filesystem::create_directory(directory_ / "tree");
+  file("tree/b", 8);
+  FaultyFileSystem filesystem(disk::posix_filesystem());
+  for (const auto& [op, n] : {std::pair{"list", 1},
+                              {"list", 2},
+                              {"lstat", 1},
+                              {"lstat", 3},
+                              {"open", 1},
+                              {"open", 2},
+                              {"extents", 1}}) {
+    filesystem.fail(op, n, EIO);
+    EXPECT_THROW(take_census(filesystem, {directory_.path()}, {}), Error) << op << " " << n;
+    filesystem.heal();
+  }
   filesystem.fail("list", 1, EACCES);
-  EXPECT_THROW(take_census(filesystem, {directory_.path()}, {}), Error);
+  EXPECT_THROW(take_census(filesystem, {directory_.path()}, {}), Error) << "the directory itself";
 }
 
 // A filesystem that says that two files lie in the same place: reflinks, without a filesystem that

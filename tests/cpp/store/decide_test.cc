@@ -126,6 +126,19 @@ TEST(PlanSave, NeverPrunesTheBestLastOrResumeSourceFirst) {
   EXPECT_TRUE(plan_save(two, save, disk_with(500'000), {}).removes_first.empty());
 }
 
+TEST(PlanSave, WhatVanishedNeitherMakesRoomNorIsTheOneThatStays) {
+  const auto engine = engine_with(top(3), {item("a", 0.5), item("b", 0.4), item("c", 0.3)});
+  Surroundings surroundings = disk_with(500'000);
+  surroundings.vanished = {"a"};
+  EXPECT_TRUE(plan_save(engine, request(item("d", 0.2)), surroundings, {}).removes_first.empty());
+  surroundings.vanished = {"b"};
+  EXPECT_EQ(names(plan_save(engine, request(item("d", 0.2)), surroundings, {}).removes_first),
+            Names{"a"});
+  surroundings.vanished = {"b", "c"};
+  EXPECT_TRUE(plan_save(engine, request(item("d", 0.2)), surroundings, {}).removes_first.empty())
+      << "a is the only one that is left";
+}
+
 TEST(PlanSave, LeavesOnePublishedCheckpointWhateverItIsWorth) {
   plan::RetentionPolicy newest;  // without a monitor: the newest replaces the one before
   newest.top_k = {1, "", plan::Mode::kMin};

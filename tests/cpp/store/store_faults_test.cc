@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <functional>
 #include <set>
+#include <string_view>
 #include <thread>
 
 #include "base/error.h"
@@ -38,11 +41,18 @@ std::string content_of(const std::string& name) {
   return content;
 }
 
+// How a run keeps its directory.
+struct Way {
+  LastAs last_as = LastAs::kAuto;
+  bool symbolic = false;  // `last` is a symbolic link, made after the removals
+  bool capped = false;
+};
+
 // A directory with two checkpoints, a `last` and a foreign file, in which a third one is saved that
 // displaces the first.
 class World {
  public:
-  explicit World(LastAs last_as) : last_as_(last_as) {
+  explicit World(const Way& way) : way_(way) {
     Store store(options());
     save(store, "a.ckpt", 0.5);
     save(store, "b.ckpt", 0.4);
@@ -54,7 +64,8 @@ class World {
     StoreOptions made;
     made.directory = directory_.path();
     made.policy.top_k = {2, "val_loss", plan::Mode::kMin};
-    made.last_as = last_as_;
+    made.last_as = way_.last_as;
+    if (way_.capped) made.max_size = Bytes(std::int64_t{3} * kBytes + 100);
     return made;
   }
 
@@ -129,7 +140,7 @@ class World {
  private:
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ / name; }
 
-  static void save(Store& store, const std::string& name, double score) {
+  void save(Store& store, const std::string& name, double score) const {
     const plan::Item candidate = item(name, score);
     const SavePlan plan = store.plan_save(candidate, false, false);
     if (plan.admission->verdict == plan::AdmissionVerdict::kRefuse) {
@@ -145,12 +156,13 @@ class World {
     }
     store.publish(*staged, name);
     const auto removals = store.commit(candidate);
-    store.link_last(name, "last.ckpt");
+    if (!way_.symbolic) store.link_last(name, "last.ckpt");
     for (const Removal& removal : removals) store.trash(removal.name);
+    if (way_.symbolic) store.symlink_last(name, "last.ckpt");
   }
 
   TempDirectory directory_{testing::fast_base()};
-  LastAs last_as_;
+  Way way_;
   bool acknowledged_ = false;
   std::string error_;
   const std::set<std::string> known_ = {".checkroom", "a.ckpt",    "b.ckpt",
@@ -158,12 +170,16 @@ class World {
 };
 
 // After the other calls the disk looks as before.
-const std::set<std::string> kChanging = {"create", "write",   "truncate", "reflink", "rename",
-                                         "link",   "symlink", "unlink",   "mkdir",   "rmdir"};
+bool is_changing(const std::string& op) {
+  constexpr std::array<std::string_view, 11> kChanging = {
+      "create", "write",   "truncate", "reflink", "rename", "exchange",
+      "link",   "symlink", "unlink",   "mkdir",   "rmdir"};
+  return std::find(kChanging.begin(), kChanging.end(), op) != kChanging.end();
+}
 
 struct Sweep {
   const char* name;
-  LastAs last_as;
+  Way way;
   std::function<void(FaultyFileSystem&, int)> strike;  // at the n-th call
   std::size_t most_staged;
 };
@@ -175,7 +191,7 @@ TEST_P(EveryCall, KeepsThePromises) {
   int n = 1;
   int failures = 0;
   for (; n < kTooMany; ++n) {
-    World world(sweep.last_as);
+    World world(sweep.way);
     FaultyFileSystem filesystem(disk::posix_filesystem());
     const auto saver = std::this_thread::get_id();
     bool changed = true;
@@ -183,7 +199,7 @@ TEST_P(EveryCall, KeepsThePromises) {
       // The reaper's calls come between two of the saver's: what it sees may change under its eyes.
       if (std::this_thread::get_id() != saver) return;
       if (changed) world.expect_promises("before " + call.op + " " + call.path);
-      changed = kChanging.contains(call.op);
+      changed = is_changing(call.op);
     });
     sweep.strike(filesystem, n);
     world.run(filesystem);
@@ -206,29 +222,36 @@ TEST_P(EveryCall, KeepsThePromises) {
   EXPECT_GT(failures, 10) << "the sweep struck where it matters";
 }
 
-Sweep failing(const char* name, LastAs last_as, int errnum, bool sticky) {
-  return {name, last_as,
+Sweep failing(const char* name, const Way& way, int errnum, bool sticky) {
+  return {name, way,
           [errnum, sticky](FaultyFileSystem& filesystem, int n) {
             filesystem.fail_any(n, errnum, sticky);
           },
           sticky ? 1U : 0U};
 }
 
-Sweep dying(const char* name, LastAs last_as) {
-  return {name, last_as, [](FaultyFileSystem& filesystem, int n) { filesystem.die_at(n); }, 1U};
+Sweep dying(const char* name, const Way& way) {
+  return {name, way, [](FaultyFileSystem& filesystem, int n) { filesystem.die_at(n); }, 1U};
 }
 
-INSTANTIATE_TEST_SUITE_P(Faults, EveryCall,
-                         ::testing::Values(failing("OneError", LastAs::kAuto, EIO, false),
-                                           failing("NoSpaceOnce", LastAs::kAuto, ENOSPC, false),
-                                           failing("ErrorsForGood", LastAs::kAuto, EIO, true),
-                                           failing("NoSpaceForGood", LastAs::kLink, ENOSPC, true),
-                                           failing("OneErrorWithACopy", LastAs::kCopy, EIO, false),
-                                           dying("Killed", LastAs::kAuto),
-                                           dying("KilledWithACopy", LastAs::kCopy)),
-                         [](const ::testing::TestParamInfo<Sweep>& instance) {
-                           return instance.param.name;
-                         });
+constexpr Way kPlain;
+constexpr Way kLinked = {.last_as = LastAs::kLink};
+constexpr Way kCopied = {.last_as = LastAs::kCopy};
+constexpr Way kSymbolic = {.symbolic = true};
+constexpr Way kCapped = {.capped = true};
+
+INSTANTIATE_TEST_SUITE_P(
+    Faults, EveryCall,
+    ::testing::Values(failing("OneError", kPlain, EIO, false),
+                      failing("NoSpaceOnce", kPlain, ENOSPC, false),
+                      failing("ErrorsForGood", kPlain, EIO, true),
+                      failing("NoSpaceForGood", kLinked, ENOSPC, true),
+                      failing("OneErrorWithACopy", kCopied, EIO, false),
+                      failing("OneErrorWithASymbolicLast", kSymbolic, EIO, false),
+                      failing("OneErrorUnderACap", kCapped, EIO, false), dying("Killed", kPlain),
+                      dying("KilledWithACopy", kCopied),
+                      dying("KilledWithASymbolicLast", kSymbolic)),
+    [](const ::testing::TestParamInfo<Sweep>& instance) { return instance.param.name; });
 
 }  // namespace
 }  // namespace checkroom::store

@@ -79,6 +79,7 @@ TEST_F(Sweep, OfAnotherContainerTheLockTells) {
   container.namespace_ += 1;
   const std::string path = staged(container);
   EXPECT_EQ(find(), Paths{}) << "it may be just being made";
+  EXPECT_TRUE(filesystem_.calls({"lock"}).empty()) << "its maker must find the lock free";
   const auto old = std::filesystem::file_time_type::clock::now() - std::chrono::minutes(2);
   std::filesystem::last_write_time(path, old);
   {
