@@ -34,7 +34,7 @@ std::shared_ptr<spdlog::logger> make_logger() {
   if (file != nullptr && *file != '\0') {
     try {
       sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file);
-    } catch (const spdlog::spdlog_ex&) {  // NOLINT(bugprone-empty-catch)
+    } catch (const spdlog::spdlog_ex&) {
       // A log that cannot be opened must not stop a training run: the standard error has to do.
       sink.reset();
     }
@@ -65,7 +65,7 @@ bool log_enabled(LogLevel level) noexcept {
 void log(LogLevel level, std::string_view room, std::string_view message) noexcept {
   try {
     logger().log(to_spdlog(level), "{}: {}", room, message);
-  } catch (...) {  // NOLINT(bugprone-empty-catch)
+  } catch (...) {
     // Nothing that only wants to be told may stop the work that it tells of.
     return;
   }
