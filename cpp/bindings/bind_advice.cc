@@ -152,7 +152,8 @@ void bind_advice_class(py::module_& module) {
                              [](const BoundAdvice& self) {
                                std::vector<Configuration> options;
                                for (const plan::Advice::Choice& choice : self.advice.fits) {
-                                 options.push_back({choice, text(choice.kind)});
+                                 const plan::Advised& advised = choice;
+                                 options.push_back({advised, text(choice.kind)});
                                }
                                return options;
                              })

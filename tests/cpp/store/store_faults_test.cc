@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <functional>
+#include <ostream>
 #include <set>
 #include <string_view>
 #include <thread>
@@ -183,6 +184,9 @@ struct Sweep {
   std::function<void(FaultyFileSystem&, int)> strike;  // at the n-th call
   std::size_t most_staged;
 };
+
+// What GoogleTest calls to name one.
+void PrintTo(const Sweep& sweep, std::ostream* stream) { *stream << sweep.name; }
 
 class EveryCall : public ::testing::TestWithParam<Sweep> {};
 
