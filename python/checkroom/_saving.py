@@ -239,6 +239,8 @@ class SavingMixin(LastMixin):
             self._refuse(trainer, name, Decision("refuse", reasons=(outcome.error,)))
         elif failure.cause is not None:
             raise failure.cause  # not the disk's doing: a state that cannot be pickled, say
+        elif outcome.errnum:  # the same on the ranks that did not write
+            raise OSError(outcome.errnum, f"rank 0 could not save {name}: {outcome.error}")
         else:
             raise RuntimeError(f"rank 0 could not save {name}: {outcome.error}")
 

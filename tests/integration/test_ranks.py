@@ -57,7 +57,7 @@ def test_a_failed_save_of_rank_0_is_rolled_back_on_both(tmp_path: Path) -> None:
 
 def test_when_full_error_raises_on_both(tmp_path: Path) -> None:
     end, _ = run(tmp_path, "fails-error")
-    assert end["raised"] == "DiskFullError"
+    assert end["raised"] == "OSError"  # the disk's own error, on the rank that did not write too
     assert [loads(path)["epoch"] for path in end["best_k_models"]] == [0]
     assert loads(end["last_model_path"])["epoch"] == 0
 

@@ -152,8 +152,8 @@ TEST(Advice, ARunWithoutAnEndThatWritesLogsIsRefused) {
   RunSpec spec = run(-1);
   spec.steps_per_epoch = 10;
   spec.csv_bytes_per_epoch = Bytes(1);
-  EXPECT_THROW(advise(spec, Bytes(1)), Error);
-  EXPECT_THROW(advise(run(20), Bytes(-1)), Error);
+  EXPECT_THROW(static_cast<void>(advise(spec, Bytes(1))), Error);
+  EXPECT_THROW(static_cast<void>(advise(run(20), Bytes(-1))), Error);
 }
 
 TEST(Advice, TheRuleNamesTheStrategy) {
