@@ -24,6 +24,7 @@ def preflight_figures(
     floor: int,
     cap: int | None,
     used: int,
+    own: int,
 ) -> dict[str, Any]:
     """What a preflight found, for programs.
 
@@ -35,7 +36,8 @@ def preflight_figures(
         exact: Is the size of a checkpoint exact?
         floor: Bytes that stay free.
         cap: Bytes that the directory may hold; ``None``: no cap.
-        used: Bytes that it holds.
+        used: Bytes that it holds of others.
+        own: Bytes that it holds of this run: they make room for its next files.
     """
     return {
         "checkpoint_bytes": ours.spec.checkpoint_bytes,
@@ -50,6 +52,7 @@ def preflight_figures(
         "floor_bytes": floor,
         "cap_bytes": cap,
         "used_bytes": used,
+        "own_bytes": own,
         "need_bytes": admission.need,
         "have_bytes": admission.have,
         "short_by_bytes": admission.short_by,

@@ -186,19 +186,12 @@ class Report:
         return "unknown" if self.figures is None else "fits"
 
 
-def measure(callback: Any, trainer: Any, guard: Guard | None, *, leaving: int = 0) -> Report:
-    """Makes the report on rank 0, where the guard is, and tells every rank.
-
-    Args:
-        callback: The callback that guards.
-        trainer: The trainer that is about to train.
-        guard: The guard, on rank 0.
-        leaving: Bytes of files that are still there and that the run will have removed before its first save.
-    """
+def measure(callback: Any, trainer: Any, guard: Guard | None) -> Report:
+    """Makes the report on rank 0, where the guard is, and tells every rank."""
     report = None
     if guard is not None:
         try:
-            report = _report(callback, trainer, guard, leaving)
+            report = _report(callback, trainer, guard)
         except Exception as error:  # a preflight that cannot be made must not stop a run that may well fit
             report = Report(f"checkroom: no preflight: {type(error).__name__}: {error}")
     answer: Report = trainer.strategy.broadcast(report)
@@ -231,7 +224,7 @@ def preflight(callback: Any, trainer: Any, guard: Guard | None) -> None:
         callback._warn(f"checkroom: {report.warning or 'the run may not fit: ' + report.error}")
 
 
-def _report(callback: Any, trainer: Any, guard: Guard, leaving: int) -> Report:
+def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
     sizes: Sizes = callback._sizes
     sizes.predict(callback, trainer)
     if not sizes.expected:
@@ -269,8 +262,9 @@ def _report(callback: Any, trainer: Any, guard: Guard, leaving: int) -> Report:
         warning = f"a save may not fit{where}: {_shortage(most)}{_way_out(spec, most, asked)}"
     binding = certain if error else most
     text = _text(callback, ours, alone, space, guard, binding, error, warning)
+    floor, cap = guard.options.floor, guard.options.cap
     figures = preflight_figures(
-        ours, alone, space, binding, exact=sizes.exact, floor=guard.options.floor, cap=guard.options.cap, used=used
+        ours, alone, space, binding, exact=sizes.exact, floor=floor, cap=cap, used=used, own=own
     )
     return Report(text, warning, error, binding.need, binding.have, binding.short_by, binding.limit, figures)
 

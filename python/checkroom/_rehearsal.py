@@ -42,7 +42,7 @@ class Rehearsal:
         """
         callback = self._callback
         try:
-            report = measure(callback, trainer, callback._guard, leaving=_bytes_of(callback, leaving))
+            report = measure(callback, trainer, callback._guard)
         finally:
             self._leave_nothing()
         ours = [other for other in trainer.checkpoint_callbacks if getattr(other, "_guarding", False)]
@@ -84,15 +84,6 @@ def _entry(callback: Any, report: Report, leaving: tuple[tuple[str, str], ...]) 
         "leaving": [{"name": name, "reason": reason} for name, reason in leaving],
         "figures": report.figures,
     }
-
-
-def _bytes_of(callback: Any, leaving: tuple[tuple[str, str], ...]) -> int:
-    """What comes back when these files go: nothing of one that has another name."""
-    statuses = []
-    for name, _ in leaving if callback._guard is not None else ():
-        with suppress(OSError):
-            statuses.append(os.lstat(os.path.join(callback._guard.directory, name)))
-    return sum(status.st_size for status in statuses if status.st_nlink == 1)
 
 
 def _absent(directory: str) -> list[str]:

@@ -26,6 +26,7 @@ def entry(
     figures = {
         "at_rest_bytes": {"least": rest, "most": rest}, "device": device, "free_bytes": free, "floor_bytes": floor,
         "peak_bytes": {"checkroom": {"least": rest, "most": peak}, "lightning": {"least": rest, "most": peak}},
+        "checkpoint_bytes": GB, "own_bytes": 0,
     }  # fmt: skip
     return {
         "class": "checkroom.lightning.ModelCheckpoint", "directory": directory, "verdict": verdict, "message": "",
@@ -203,6 +204,23 @@ def test_callbacks_that_share_a_filesystem_share_its_space(free: int, verdict: s
     assert together["directories"] == ["/runs/a", "/runs/b"]
     assert together["need_bytes"] == need
     assert (together["verdict"], data["verdict"]) == (verdict, verdict)
+    assert "together on one filesystem" in as_text(data)
+
+
+def test_what_they_have_left_makes_room_for_what_they_write() -> None:
+    entries = [entry(name, rest=3 * GB, peak=4 * GB, free=3 * GB) for name in ("/runs/a", "/runs/b")]
+    assert preflight_data(done(*entries), ["x"])["verdict"] == "does_not_fit"
+    for each in entries:
+        each["figures"]["own_bytes"] = 3 * GB
+    assert preflight_data(done(*entries), ["x"])["verdict"] == "fits"
+
+
+def test_a_run_without_an_end_counts_with_its_first_file() -> None:
+    endless = entry("/runs/a", free=5 * GB)
+    endless["figures"].update(at_rest_bytes=None, peak_bytes={"checkroom": None, "lightning": None})
+    data = preflight_data(done(endless, entry("/runs/b", free=5 * GB)), ["x"])
+    (together,) = data["together"]
+    assert (together["need_bytes"], together["verdict"]) == (4 * GB, "may_not_fit")  # 1, 2, and 1 at the peak of b
     assert "together on one filesystem" in as_text(data)
 
 

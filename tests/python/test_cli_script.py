@@ -146,6 +146,15 @@ def test_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         rehearse(["true"])
 
 
+def test_a_temporary_folder_that_would_be_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with pytest.raises(CommandError, match="cannot stand in PYTHONPATH"):
+        rehearse(["true"])
+    assert list(folder.iterdir()) == []
+
+
 def test_no_such_command() -> None:
     with pytest.raises(CommandError, match=r"^no such command: 'frobnicate' \(write for example python train.py\)$"):
         rehearse(["frobnicate"])

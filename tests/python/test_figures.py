@@ -38,11 +38,23 @@ def test_the_figures_are_the_forecasts() -> None:
     ours, alone = forecast(spec), forecast(spec.replace(writer="lightning"))
     admission = admit(file_bytes=ours.peak_bytes.most, available=100, floor=10)
     space = free_space("/")
-    figures = preflight_figures(ours, alone, space, admission, exact=True, floor=10, cap=None, used=7)
+    figures = preflight_figures(ours, alone, space, admission, exact=True, floor=10, cap=None, used=7, own=3)
     assert json.loads(json.dumps(figures)) == figures
     assert figures["checkpoint_bytes"] == 1000
     assert figures["peak_bytes"]["checkroom"]["most"] == ours.peak_bytes.most == 3000
     assert figures["written_bytes"]["lightning"]["most"] == alone.written_bytes.most == 5000
     assert figures["have_bytes"] + figures["short_by_bytes"] >= figures["need_bytes"] == admission.need
-    assert (figures["floor_bytes"], figures["cap_bytes"], figures["used_bytes"]) == (10, None, 7)
+    assert (figures["floor_bytes"], figures["cap_bytes"]) == (10, None)
+    assert (figures["used_bytes"], figures["own_bytes"]) == (7, 3)
     assert figures["device"] == space.device
+
+
+def test_a_run_without_an_end_that_cannot_be_counted_has_no_such_figures() -> None:
+    spec = RunSpec(max_epochs=-1, save_top_k=-1, checkpoint_bytes=1000)
+    ours, alone = forecast(spec), forecast(spec.replace(writer="lightning"))
+    admission = admit(file_bytes=1000, available=100)
+    figures = preflight_figures(
+        ours, alone, free_space("/"), admission, exact=True, floor=0, cap=None, used=0, own=0
+    )
+    assert figures["at_rest_bytes"] is None and figures["peak_bytes"] == {"checkroom": None, "lightning": None}
+    assert json.loads(json.dumps(figures))["checkpoint_bytes"] == 1000

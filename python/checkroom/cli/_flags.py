@@ -137,6 +137,9 @@ Format = Annotated[
 AdviceFormat = Annotated[
     str, typer.Option("--format", metavar="table|json|markdown", rich_help_panel=_OUT, help="How to print it.")
 ]
+PreflightFormat = Annotated[
+    str, typer.Option("--format", metavar="table|json", help="How to print it; json: bytes as integers.")
+]
 Plot = Annotated[
     _Text, _flag("--plot", "FILE", _OUT, "Draw it as well, into a .png or .svg (pip install 'checkroom[plot]').")
 ]

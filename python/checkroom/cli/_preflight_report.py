@@ -103,10 +103,11 @@ def _together(callbacks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         shared = [each for each in figures if each["device"] == device]
         if len(shared) < 2 or shared[0]["free_bytes"] is None:
             continue
-        free, floor = min(each["free_bytes"] for each in shared), max(each["floor_bytes"] for each in shared)
-        above = max(each["peak_bytes"]["checkroom"]["most"] - each["at_rest_bytes"]["most"] for each in shared)
-        certain = sum(each["at_rest_bytes"]["least"] for each in shared)
-        most = sum(each["at_rest_bytes"]["most"] for each in shared) + max(0, above)
+        # What earlier fits of these runs have left makes room for their next files.
+        free = min(each["free_bytes"] for each in shared) + sum(each["own_bytes"] for each in shared)
+        floor = max(each["floor_bytes"] for each in shared)
+        certain = sum(_at_rest(each, "least") for each in shared)
+        most = sum(_at_rest(each, "most") for each in shared) + max(_above_rest(each) for each in shared)
         verdict, need = "fits", most
         if _short(certain, free, floor):
             verdict, need = "does_not_fit", certain
@@ -116,6 +117,17 @@ def _together(callbacks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         have = _core.admit(file_bytes=need, available=free, floor=floor).have
         result.append({"directories": directories, "verdict": verdict, "need_bytes": need, "have_bytes": have})
     return result
+
+
+def _at_rest(figures: dict[str, Any], end: str) -> int:
+    """A run without an end may have no such figure: its first file is certain."""
+    range_ = figures["at_rest_bytes"]
+    return int(figures["checkpoint_bytes"] if range_ is None else range_[end])
+
+
+def _above_rest(figures: dict[str, Any]) -> int:
+    peak = figures["peak_bytes"]["checkroom"]
+    return 0 if peak is None else max(0, peak["most"] - _at_rest(figures, "most"))
 
 
 def _short(need: int, free: int, floor: int) -> bool:

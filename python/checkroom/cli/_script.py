@@ -88,6 +88,11 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise CommandError(f"no temporary folder for the verdict: {reason} (name one with room: TMPDIR=...)") from None
+    if os.pathsep in folder.name:
+        folder.cleanup()
+        raise CommandError(
+            f"{quoted(folder.name)} cannot stand in PYTHONPATH, through which this works (name another: TMPDIR=...)"
+        )
     return folder
 
 
