@@ -1,6 +1,9 @@
 """Two processes train together; rank 0's disk fails at chosen saves; each rank writes down how it ended.
 
-    python ranks_script.py FOLDER CASE
+    python ranks_script.py FOLDER CASE    one run; Lightning starts the other rank itself
+    python ranks_script.py                serves runs: reads FOLDER, a tab, CASE a line; answers each with a line
+
+What serves has imported everything and forks both ranks of each run, as torchrun would start them.
 """
 
 from __future__ import annotations
@@ -8,7 +11,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
+import socket
 import sys
+import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +26,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from checkroom import _guard
 from checkroom.lightning import ModelCheckpoint
 
+LIMIT_SECONDS = 180  # a hang ends here instead of at the process group's half hour
 SCORES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 
 
@@ -52,8 +60,8 @@ def break_disk(failing: set[int], error: BaseException) -> None:
     _guard.Guard.save = save  # type: ignore[method-assign]
 
 
-def main() -> None:
-    folder, case = Path(sys.argv[1]), sys.argv[2]
+def run(folder: Path, case: str) -> None:
+    """One rank of one run."""
     os.environ["CASE"] = case
     rank = int(os.environ.get("LOCAL_RANK", "0"))
     torch.manual_seed(1)
@@ -101,5 +109,52 @@ def main() -> None:
     (folder / f"rank{rank}.json").write_text(json.dumps(end))
 
 
+def rank_of(folder: Path, case: str, rank: int, port: int) -> int:
+    """Forks one rank, whose output goes into a file; its process."""
+    process = os.fork()
+    if process:
+        return process
+    status = 1
+    try:
+        output = os.open(folder / f"rank{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.environ.update(
+            LOCAL_RANK=str(rank), NODE_RANK="0", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+        )
+        run(folder, case)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)  # not the end of what serves: none of its cleanup is ours
+
+
+def both_ranks(folder: Path, case: str) -> str:
+    """One run in two processes, killed when it hangs; how it ended."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    processes = {rank_of(folder, case, rank, port) for rank in (0, 1)}
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while processes and time.monotonic() < deadline:
+        processes -= {process for process in processes if os.waitpid(process, os.WNOHANG)[0]}
+        time.sleep(0.01)
+    for process in processes:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+    return f"hung for {LIMIT_SECONDS} s" if processes else "ended"
+
+
+def serve() -> None:
+    for line in sys.stdin:
+        folder, case = line.rstrip("\n").split("\t")
+        print(both_ranks(Path(folder), case), flush=True)
+
+
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        run(Path(sys.argv[1]), sys.argv[2])
+    else:
+        serve()
