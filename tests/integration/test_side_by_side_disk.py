@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -10,7 +11,7 @@ from unittest import mock
 import pytest
 import torch
 from _harness import Lab, Package, package
-from reference.disk_watch import DiskWatch
+from reference.disk_watch import DiskWatch, handed_to_the_kernel
 from reference.watched_store import watched_stores
 
 IMPROVING = (9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0)
@@ -18,7 +19,24 @@ BALLAST_BYTES = 2_000_000
 SAVES = 6
 
 
-def _measured_fit(which: Package, cls: type, folder: Path, **arguments: Any) -> tuple[DiskWatch, Any]:
+@dataclass(frozen=True)
+class Measured:
+    """One fit on a real directory.
+
+    Args:
+        callback: Its callback, after the fit.
+        peak: The most files that owned blocks at one moment, staged and removed ones included.
+        complete: Full files that were written, as far as what publishes them tells.
+        handed_over: Full files' worth of bytes that the process gave to the kernel.
+    """
+
+    callback: Any
+    peak: int
+    complete: float
+    handed_over: float
+
+
+def _measured_fit(which: Package, cls: type, folder: Path, **arguments: Any) -> Measured:
     lab = Lab(which, (cls,), folder)
     staging = folder / "tmp"
     staging.mkdir(parents=True)
@@ -27,11 +45,15 @@ def _measured_fit(which: Package, cls: type, folder: Path, **arguments: Any) -> 
     model = lab.model(scores=IMPROVING)
     model.register_buffer("ballast", torch.zeros(BALLAST_BYTES, dtype=torch.uint8))
     if cls is which.ours:
-        arguments["last_as"] = "link"  # a reflink shares blocks too, but only a hard link can be told by its inode
+        # A reflink shares blocks too, but only a hard link can be told by its inode.
+        arguments.setdefault("last_as", "link")
     callback = lab.callback(**arguments)
+    trainer = lab.trainer(callback, max_epochs=SAVES, limit_train_batches=1)
+    before = handed_to_the_kernel()
     with watch, mock.patch.object(tempfile, "tempdir", str(staging)), watched_stores(watch):
-        lab.fit(lab.trainer(callback, max_epochs=SAVES, limit_train_batches=1), model)
-    return watch, callback
+        lab.fit(trainer, model)
+    written = handed_to_the_kernel() - before
+    return Measured(callback, watch.peak_total.files, watch.written / BALLAST_BYTES, written / BALLAST_BYTES)
 
 
 @pytest.fixture
@@ -41,17 +63,26 @@ def which() -> Package:
 
 def test_top_3_and_last_peak_at_four_files_instead_of_five_and_write_half(which: Package, tmp_path: Path) -> None:
     policy: dict[str, Any] = {"monitor": "val_loss", "save_top_k": 3, "save_last": True}
-    theirs, _ = _measured_fit(which, which.theirs, tmp_path / "theirs", **policy)
-    ours, callback = _measured_fit(which, which.ours, tmp_path / "ours", **policy)
+    theirs = _measured_fit(which, which.theirs, tmp_path / "theirs", **policy)
+    ours = _measured_fit(which, which.ours, tmp_path / "ours", **policy)
 
-    assert theirs.peak_total.files == 5
-    assert ours.peak_total.files == 4
-    full_writes = [watch.written / BALLAST_BYTES for watch in (theirs, ours)]
+    assert (theirs.peak, ours.peak) == (5, 4)
     # A file is the ballast and less than a hundredth of everything else.
-    assert full_writes == pytest.approx([2 * SAVES, SAVES], rel=0.01)
-    # `last` is the newest file under another name.
-    last = Path(callback.last_model_path)
-    assert last.stat().st_ino in {Path(path).stat().st_ino for path in callback.best_k_models}
+    assert [theirs.complete, ours.complete] == pytest.approx([2 * SAVES, SAVES], rel=0.01)
+    assert [theirs.handed_over, ours.handed_over] == pytest.approx([2 * SAVES, SAVES], rel=0.02)
+    # `last` is the newest file under another name, and the four names that are left hold three files.
+    last = Path(ours.callback.last_model_path)
+    assert last.stat().st_ino in {Path(path).stat().st_ino for path in ours.callback.best_k_models}
+    left = list(last.parent.glob("*.ckpt"))
+    assert (len(left), len({path.stat().st_ino for path in left})) == (4, 3)
+
+
+def test_a_last_of_its_own_costs_what_lightnings_does(which: Package, tmp_path: Path) -> None:
+    """The measure sees a second file where there is one."""
+    policy: dict[str, Any] = {"monitor": "val_loss", "save_top_k": 3, "save_last": True, "last_as": "copy"}
+    ours = _measured_fit(which, which.ours, tmp_path / "ours", **policy)
+    assert ours.peak == 5
+    assert ours.handed_over == pytest.approx(2 * SAVES, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +101,7 @@ def test_top_3_and_last_peak_at_four_files_instead_of_five_and_write_half(which:
 def test_peak_files(policy: dict[str, Any], theirs: int, ours: int, which: Package, tmp_path: Path) -> None:
     policy = {"monitor": "val_loss", **policy}
     measured = [
-        _measured_fit(which, cls, tmp_path / name, **policy)[0].peak_total.files
+        _measured_fit(which, cls, tmp_path / name, **policy).peak
         for name, cls in (("theirs", which.theirs), ("ours", which.ours))
     ]
     assert measured == [theirs, ours]

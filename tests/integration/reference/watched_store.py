@@ -33,10 +33,11 @@ class WatchedStore:
             if name == "publish":
                 self._watch.written += result
                 self._watch.publishes += 1
-            elif name == "trash":
-                # Saves are minutes apart in a real run: the reaper has long been there before the next one.
-                self._store.drain()
             self._watch.measure()
+            if name in ("publish", "link_last", "trash"):
+                # What was displaced or removed waits for the reaper. Saves are minutes apart in a real run: it has
+                # long been there before the next one.
+                self._store.drain()
             return result
 
         return watched
