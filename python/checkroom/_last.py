@@ -50,9 +50,9 @@ class LastMixin:
         if saved and os.path.abspath(saved) == os.path.abspath(path):
             return  # the file just saved bears the name of `last`
         if self.save_last == "link" and saved and self.save_top_k != 0:
-            if self._link_checkpoint is super()._link_checkpoint:  # type: ignore[misc]
+            if self._links_itself():
                 self._symlink_last(trainer, saved, path)
-            else:  # a subclass makes it in its own way
+            else:
                 self._link_checkpoint(trainer, saved, path)
         elif self._io is not None and self._last_global_step_saved == trainer.global_step and self._is_here(saved):
             if not self._share_last(trainer, saved, path):
@@ -120,6 +120,10 @@ class LastMixin:
         self._refusals = 0
         self._say(f"checkroom: saved {item.name} ({format_size(outcome.bytes)} in {outcome.seconds:.1f} s)")
         return True
+
+    def _links_itself(self) -> bool:
+        """Is `last` as a link made here, and not by a subclass in its own way?"""
+        return bool(self._link_checkpoint is super()._link_checkpoint)  # type: ignore[misc]
 
     def _symlink_last(self, trainer: Any, saved: str, path: str) -> None:
         """Lightning's relative symlink, made beside and renamed over: there is no instant without it."""

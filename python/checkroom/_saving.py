@@ -146,7 +146,7 @@ class SavingMixin(LastMixin):
             self._mirror_plan(path, current, outcome.top_k, outcome.items)
         self._inventory = outcome.items
         self._say(self._saved_line(item, outcome, current))
-        if self.save_last == "link" and self._last_before is not None:
+        if self.save_last == "link" and self._last_before is not None and self._links_itself():
             # It is about to be made once more, in its turn; but what it points at may be about to go.
             self._symlink_last(trainer, path, self.last_model_path)
         self._prune(trainer, outcome.removes, path)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import importlib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -27,6 +30,18 @@ OUR_KEY = "checkroom"
 # Our folder inside the checkpoint directory.
 OUR_FOLDER = ".checkroom"
 PACKAGES = ("lightning", "pytorch_lightning")
+both_packages = pytest.mark.parametrize("package_name", PACKAGES)
+# Play whole products of arguments, not a sample of them.
+FULL = bool(os.environ.get("CHECKROOM_FULL"))
+# How a run moves between the classes: that of the first fit, the second, ...; the last one goes on.
+MOVES: dict[str, tuple[str, ...]] = {
+    "ours, resumed by ours": ("ours", "ours"),
+    "Lightning's, resumed by ours": ("theirs", "ours"),
+    "ours, resumed by Lightning's": ("ours", "theirs"),
+    "ours, then Lightning's, then ours": ("ours", "theirs", "ours"),
+}
+# The moves of a run that is resumed once.
+ONE_MOVE = {name: classes for name, classes in MOVES.items() if len(classes) == 2}
 ATTRIBUTES = (
     "best_model_path",
     "best_model_score",
@@ -78,7 +93,7 @@ class Package:
 
 @lru_cache
 def package(name: str) -> Package:
-    pl = importlib.import_module({"lightning": "lightning.pytorch"}.get(name, name))
+    pl = pytest.importorskip({"lightning": "lightning.pytorch"}.get(name, name))
     return Package(name, pl, pl.callbacks.ModelCheckpoint)
 
 
@@ -93,10 +108,18 @@ def _model_class(name: str) -> type:
             scores: The ``val_loss`` after each optimizer step; the table repeats.
             log_in: Where ``val_loss`` is logged: ``"validation"`` or ``"training"``.
             manual: Manual optimization.
+            fails_at: The training breaks after this many optimizer steps.
         """
 
-        def __init__(self, scores: Sequence[float] = (1.0,), log_in: str = "validation", manual: bool = False) -> None:
+        def __init__(
+            self,
+            scores: Sequence[float] = (1.0,),
+            log_in: str = "validation",
+            manual: bool = False,
+            fails_at: int | None = None,
+        ) -> None:
             super().__init__()
+            self.fails_at = fails_at
             self.scores = tuple(float(score) for score in scores)
             self.log_in = log_in
             self.automatic_optimization = not manual
@@ -107,6 +130,8 @@ def _model_class(name: str) -> type:
             return torch.tensor(self.scores[(step - 1) % len(self.scores)])
 
         def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor | None:
+            if self.trainer.global_step == self.fails_at:
+                raise ArithmeticError("the loss exploded")
             loss = self.layer(batch[0]).square().mean()
             if self.log_in == "training":
                 self.log("val_loss", self.score(self.trainer.global_step + 1))
@@ -192,12 +217,26 @@ class Lab:
 
     def fit(self, trainer: Any, model: Any, **arguments: Any) -> None:
         """Trains; the scenario's next callback belongs to the next fit."""
+        with self.a_fit():
+            trainer.fit(model, **arguments)
+
+    @contextmanager
+    def a_fit(self) -> Iterator[None]:
+        """Whatever trains in here is one fit, however it ends."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                trainer.fit(model, **arguments)
+                yield
         finally:
             self._fits += 1
+
+    @contextmanager
+    def a_second_a_step(self, trainer: Any) -> Iterator[None]:
+        """Lightning's clock advances by a second with each optimizer step: a time trigger fires at the same steps."""
+        module = importlib.import_module(self.package.theirs.__module__)
+        clock = SimpleNamespace(monotonic=lambda: float(trainer.global_step))
+        with mock.patch.object(module, "time", clock):
+            yield
 
     def note(self, what: str, value: Any) -> None:
         self.notes.append((what, self.plain(value)))
@@ -258,6 +297,13 @@ def load(path: Path) -> dict[str, Any]:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
+def newest(directory: Path) -> str:
+    """The newest checkpoint; where there is a ``last``, it is what a person resumes from."""
+    found = [(load(path)["global_step"], not path.name.startswith("last"), path) for path in directory.glob("*.ckpt")]
+    step = max(entry[0] for entry in found)
+    return str(min(entry for entry in found if entry[0] == step)[2])
+
+
 Scenario = Callable[[Lab], None]
 
 
@@ -295,11 +341,27 @@ def assert_alike(
         package_name: Which Lightning.
         classes: The class of the first fit, the second, ...
     """
+    assert_moves_alike(scenario, folder, {"": tuple(classes)}, package_name=package_name)
+
+
+def assert_moves_alike(
+    scenario: Scenario, folder: Path, moves: Mapping[str, Sequence[str]], *, package_name: str = "lightning"
+) -> None:
+    """Plays a scenario with Lightning's class alone and with the classes of each move, and compares.
+
+    Args:
+        scenario: What to play.
+        folder: An empty directory.
+        moves: What a move is called -> the class of its first fit, the second, ...
+        package_name: Which Lightning.
+    """
     which = package(package_name)
-    chosen = [getattr(which, name) for name in classes]
     expected = play(scenario, which, [which.theirs], folder / "theirs")
-    actual = play(scenario, which, chosen, folder / "ours")
-    lines = differences(expected, actual)
+    lines = []
+    for number, (move, names) in enumerate(moves.items()):
+        classes = [getattr(which, name) for name in names]
+        found = differences(expected, play(scenario, which, classes, folder / f"ours{number}"))
+        lines += [f"{move}: {line}" if move else line for line in found]
     assert not lines, "\n".join(lines)
 
 

@@ -7,15 +7,13 @@ in a sample of it.
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from _harness import PACKAGES, Package, assert_alike, differences, one_fit, package, play
+from _harness import FULL, Package, assert_alike, both_packages, differences, one_fit, package, play
 
 NAN, INF = float("nan"), float("inf")
-FULL = bool(os.environ.get("CHECKROOM_FULL"))
 
 SCORES = {
     "improving": (9.0, 8.0, 7.0, 6.0, 5.0),
@@ -55,10 +53,20 @@ def test_not_monitored(save_top_k: int, save_last: Any, tmp_path: Path) -> None:
     assert_alike(scenario, tmp_path)
 
 
-@pytest.mark.parametrize("package_name", PACKAGES)
-def test_both_packages(package_name: str, tmp_path: Path) -> None:
-    pytest.importorskip(package(package_name).pl.__name__)
-    scenario = one_fit(scores=SCORES["mixed"], monitor="val_loss", save_top_k=2, save_last=True)
+IN_BOTH: dict[str, dict[str, Any]] = {
+    "epochs": {},
+    "steps": {"every_n_train_steps": 2},
+    "no version counter": {"filename": "one", "enable_version_counter": False},
+    "limited": {"trainer": {"limit_train_batches": 2, "limit_val_batches": 1}},
+    "max steps": {"trainer": {"max_epochs": -1, "max_steps": 5}},
+}
+
+
+@both_packages
+@pytest.mark.parametrize("name", IN_BOTH)
+def test_both_packages(name: str, package_name: str, tmp_path: Path) -> None:
+    policy = {"monitor": "val_loss", "save_top_k": 2, "save_last": True}
+    scenario = one_fit(scores=SCORES["mixed"], **{**policy, **IN_BOTH[name]})
     assert_alike(scenario, tmp_path, package_name=package_name)
 
 

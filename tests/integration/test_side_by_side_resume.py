@@ -6,16 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _harness import Lab, assert_alike, load, package, play
+from _harness import MOVES, ONE_MOVE, Lab, assert_alike, assert_moves_alike, both_packages, newest, package
 
 SCORES = (3.0, 1.0, 4.0, 1.5, 0.5, 9.0, 2.0, 6.0, 0.25, 5.0, 3.5, 8.0)
 TOP_2 = {"monitor": "val_loss", "save_top_k": 2, "save_last": True}
-MOVES = {
-    "ours, resumed by ours": ("ours", "ours"),
-    "Lightning's, resumed by ours": ("theirs", "ours"),
-    "ours, resumed by Lightning's": ("ours", "theirs"),
-    "ours, then Lightning's, then ours": ("ours", "theirs", "ours"),
-}
 POLICIES: dict[str, dict[str, Any]] = {
     "top 2": TOP_2,
     "top 2, last as link": {**TOP_2, "save_last": "link"},
@@ -41,37 +35,27 @@ def _resumed(policy: dict[str, Any], *, fits: int = 2, pick: str = "newest") -> 
             lab.note_callback(callback)
             lab.note_files()
             lab.note_contents()
-            checkpoint = callback.best_model_path if pick == "best" else _newest(lab.directory)
+            checkpoint = callback.best_model_path if pick == "best" else newest(lab.directory)
 
     return scenario
 
 
-def _newest(directory: Path) -> str:
-    found = [(load(path)["global_step"], not path.name.startswith("last"), path) for path in directory.glob("*.ckpt")]
-    step = max(entry[0] for entry in found)
-    # Where there is a last, it is what a person resumes from.
-    return str(min(entry for entry in found if entry[0] == step)[2])
-
-
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("move", list(MOVES)[:3])
-def test_resume_from_the_newest(policy: str, move: str, tmp_path: Path) -> None:
-    assert_alike(_resumed(POLICIES[policy]), tmp_path, classes=MOVES[move])
+def test_resume_from_the_newest(policy: str, tmp_path: Path) -> None:
+    assert_moves_alike(_resumed(POLICIES[policy]), tmp_path, ONE_MOVE)
 
 
 def test_there_and_back(tmp_path: Path) -> None:
-    assert_alike(_resumed(TOP_2, fits=3), tmp_path, classes=MOVES["ours, then Lightning's, then ours"])
+    assert_moves_alike(_resumed(TOP_2, fits=3), tmp_path, MOVES)
 
 
-@pytest.mark.parametrize("move", MOVES)
-def test_resume_from_the_best(move: str, tmp_path: Path) -> None:
+def test_resume_from_the_best(tmp_path: Path) -> None:
     # The best of the first fit is its second save: from the first one Lightning resumes with a stale last_model_path.
-    assert_alike(_resumed({**TOP_2, "save_top_k": 3, "mode": "max"}, pick="best"), tmp_path, classes=MOVES[move])
+    assert_moves_alike(_resumed({**TOP_2, "save_top_k": 3, "mode": "max"}, pick="best"), tmp_path, ONE_MOVE)
 
 
-@pytest.mark.parametrize("package_name", ["lightning", "pytorch_lightning"])
-@pytest.mark.parametrize("move", MOVES)
-def test_resume_from_last_by_word(move: str, package_name: str, tmp_path: Path) -> None:
+@both_packages
+def test_resume_from_last_by_word(package_name: str, tmp_path: Path) -> None:
     def scenario(lab: Lab) -> None:
         lab.fit(lab.trainer(lab.callback(**TOP_2), max_epochs=2), lab.model(scores=SCORES))
         callback = lab.callback(**TOP_2)
@@ -83,10 +67,11 @@ def test_resume_from_last_by_word(move: str, package_name: str, tmp_path: Path) 
         lab.note_files()
         lab.note_contents()
 
-    assert_alike(scenario, tmp_path, classes=MOVES[move], package_name=package_name)
+    assert_moves_alike(scenario, tmp_path, ONE_MOVE, package_name=package_name)
 
 
-def test_fit_from_best_by_word(tmp_path: Path) -> None:
+@both_packages
+def test_fit_from_best_by_word(package_name: str, tmp_path: Path) -> None:
     def scenario(lab: Lab) -> None:
         callback = lab.callback(**TOP_2)
         trainer = lab.trainer(callback, max_epochs=3)
@@ -99,11 +84,12 @@ def test_fit_from_best_by_word(tmp_path: Path) -> None:
         lab.note_files()
         lab.note_contents()
 
-    assert_alike(scenario, tmp_path)
+    assert_alike(scenario, tmp_path, package_name=package_name)
 
 
+@both_packages
 @pytest.mark.parametrize("which", ["best", "last"])
-def test_validate_and_predict_from(which: str, tmp_path: Path) -> None:
+def test_validate_from(which: str, package_name: str, tmp_path: Path) -> None:
     def scenario(lab: Lab) -> None:
         callback = lab.callback(**TOP_2)
         trainer = lab.trainer(callback)
@@ -116,7 +102,7 @@ def test_validate_and_predict_from(which: str, tmp_path: Path) -> None:
         lab.note_callback(callback)
         lab.note_files()
 
-    assert_alike(scenario, tmp_path)
+    assert_alike(scenario, tmp_path, package_name=package_name)
 
 
 def test_validate_before_any_fit(tmp_path: Path) -> None:
@@ -131,7 +117,8 @@ def test_validate_before_any_fit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("policy", ["top 2", "top 2, last as link", "the newest"])
-def test_fit_twice_with_one_trainer(policy: str, tmp_path: Path) -> None:
+@both_packages
+def test_fit_twice_with_one_trainer(policy: str, package_name: str, tmp_path: Path) -> None:
     def scenario(lab: Lab) -> None:
         callback = lab.callback(**POLICIES[policy])
         trainer = lab.trainer(callback, max_epochs=2)
@@ -144,7 +131,7 @@ def test_fit_twice_with_one_trainer(policy: str, tmp_path: Path) -> None:
         lab.note_files()
         lab.note_contents()
 
-    assert_alike(scenario, tmp_path)
+    assert_alike(scenario, tmp_path, package_name=package_name)
 
 
 def test_one_callback_in_two_trainers(tmp_path: Path) -> None:
@@ -158,8 +145,7 @@ def test_one_callback_in_two_trainers(tmp_path: Path) -> None:
     assert_alike(scenario, tmp_path)
 
 
-@pytest.mark.parametrize("move", MOVES)
-def test_a_rerun_in_the_same_folder(move: str, tmp_path: Path) -> None:
+def test_a_rerun_in_the_same_folder(tmp_path: Path) -> None:
     """Nobody resumes: the files of the first run are another run's, and stay."""
 
     def scenario(lab: Lab) -> None:
@@ -170,11 +156,10 @@ def test_a_rerun_in_the_same_folder(move: str, tmp_path: Path) -> None:
             lab.note_files()
             lab.note_contents()
 
-    assert_alike(scenario, tmp_path, classes=MOVES[move])
+    assert_moves_alike(scenario, tmp_path, ONE_MOVE)
 
 
-@pytest.mark.parametrize("move", MOVES)
-def test_resume_into_another_folder(move: str, tmp_path: Path) -> None:
+def test_resume_into_another_folder(tmp_path: Path) -> None:
     def scenario(lab: Lab) -> None:
         lab.fit(lab.trainer(lab.callback(**TOP_2), max_epochs=2), lab.model(scores=SCORES))
         last = str(lab.directory / "last.ckpt")
@@ -184,11 +169,10 @@ def test_resume_into_another_folder(move: str, tmp_path: Path) -> None:
         lab.note_files()
         lab.note_contents()
 
-    assert_alike(scenario, tmp_path, classes=MOVES[move])
+    assert_moves_alike(scenario, tmp_path, ONE_MOVE)
 
 
-@pytest.mark.parametrize("move", MOVES)
-def test_a_larger_k_on_resume(move: str, tmp_path: Path) -> None:
+def test_a_larger_k_on_resume(tmp_path: Path) -> None:
     def scenario(lab: Lab) -> None:
         for k, epochs in ((1, 2), (3, 5)):
             callback = lab.callback(**{**TOP_2, "save_top_k": k})
@@ -199,27 +183,24 @@ def test_a_larger_k_on_resume(move: str, tmp_path: Path) -> None:
             lab.note_files()
             lab.note_contents()
 
-    assert_alike(scenario, tmp_path, classes=MOVES[move])
+    assert_moves_alike(scenario, tmp_path, ONE_MOVE)
 
 
-@pytest.mark.parametrize("trigger", [{}, {"every_n_train_steps": 2}], ids=["epochs", "steps"])
-def test_resume_in_the_middle_of_an_epoch(trigger: dict[str, Any], tmp_path: Path) -> None:
+@both_packages
+def test_two_callbacks_go_on(package_name: str, tmp_path: Path) -> None:
     def scenario(lab: Lab) -> None:
-        policy = {**TOP_2, **trigger}
-        callback = lab.callback(**policy)
-        trainer = lab.trainer(callback, max_epochs=-1, max_steps=4)
-        lab.fit(trainer, lab.model(scores=SCORES))
-        by_hand = lab.folder / "by-hand.ckpt"
-        trainer.save_checkpoint(by_hand)
-        callback = lab.callback(**policy)
-        lab.fit(lab.trainer(callback, max_epochs=4), lab.model(scores=SCORES), ckpt_path=str(by_hand))
-        lab.note_callback(callback)
-        lab.note_files()
-        lab.note_contents()
+        start = None
+        for epochs in (2, 3, 4):
+            best = lab.callback(**TOP_2)
+            steps = lab.callback(filename="every-{step}", every_n_train_steps=2, save_top_k=-1)
+            lab.fit(lab.trainer(best, steps, max_epochs=epochs), lab.model(scores=SCORES), ckpt_path=start)
+            lab.note_callback(best, "best")
+            lab.note_callback(steps, "steps")
+            lab.note_files()
+            lab.note_contents()
+            start = "last"
 
-    assert_alike(scenario, tmp_path)
-    which = package("lightning")
-    assert play(scenario, which, [which.ours, which.theirs], tmp_path / "back")
+    assert_moves_alike(scenario, tmp_path, MOVES, package_name=package_name)
 
 
 def test_state_keys_are_lightnings(tmp_path: Path) -> None:

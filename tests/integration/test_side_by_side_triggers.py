@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _harness import Lab, assert_alike, one_fit, package
+from _harness import Lab, assert_alike, both_packages, one_fit, package
 
 MIXED = (3.0, 1.0, 4.0, 1.5, 0.5, 9.0, 2.0, 6.0, 0.25, 5.0, 3.5, 8.0)
 TOP_2 = {"monitor": "val_loss", "save_top_k": 2, "save_last": True}
@@ -38,6 +38,23 @@ CALLBACKS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_callback_arguments(name: str, tmp_path: Path) -> None:
     assert_alike(one_fit(scores=MIXED, **{**TOP_2, **CALLBACKS[name]}), tmp_path)
+
+
+@both_packages
+@pytest.mark.parametrize("seconds", [2, 5])
+def test_a_time_interval(seconds: int, package_name: str, tmp_path: Path) -> None:
+    """Of two or five steps each, across the ends of epochs of three."""
+
+    def scenario(lab: Lab) -> None:
+        callback = lab.callback(train_time_interval=timedelta(seconds=seconds), **TOP_2)
+        trainer = lab.trainer(callback)
+        with lab.a_second_a_step(trainer):
+            lab.fit(trainer, lab.model(scores=MIXED))
+        lab.note_callback(callback)
+        lab.note_files()
+        lab.note_contents()
+
+    assert_alike(scenario, tmp_path, package_name=package_name)
 
 
 TRAINERS: dict[str, dict[str, Any]] = {
@@ -99,17 +116,8 @@ def test_an_exception_in_training(save_last: bool | None, tmp_path: Path) -> Non
 
     def scenario(lab: Lab) -> None:
         callback = lab.callback(save_on_exception=True, **{**TOP_2, "save_last": save_last})
-        model = lab.model(scores=MIXED)
-        step = model.training_step
-
-        def failing_step(batch: Any, batch_idx: int) -> Any:
-            if model.trainer.global_step == 7:
-                raise ArithmeticError("the loss exploded")
-            return step(batch, batch_idx)
-
-        model.training_step = failing_step
         with pytest.raises(ArithmeticError, match="exploded"):
-            lab.fit(lab.trainer(callback), model)
+            lab.fit(lab.trainer(callback), lab.model(scores=MIXED, fails_at=7))
         lab.note_callback(callback)
         lab.note_files()
         lab.note_contents()

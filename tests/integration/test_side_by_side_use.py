@@ -1,16 +1,15 @@
-"""What people do around the callback: several at once, the command line, subclasses, loggers, saves by hand."""
+"""What people do around the callback: several at once, saves by hand, loggers, other plugins, copies."""
 
 from __future__ import annotations
 
 import copy
-import importlib
 import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
-from _harness import PACKAGES, Lab, assert_alike, load, package
+from _harness import Lab, assert_alike, both_packages, load, package
 
 SCORES = (3.0, 1.0, 4.0, 1.5, 0.5, 9.0, 2.0, 6.0, 0.25, 5.0, 3.5, 8.0)
 TOP_2 = {"monitor": "val_loss", "save_top_k": 2, "save_last": True}
@@ -18,7 +17,8 @@ NAMES_FOR_LOGGERS = ("best_model_path", "best_model_score", "best_k_models", "_l
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["two folders", "one folder"])
-def test_two_callbacks(apart: bool, tmp_path: Path) -> None:
+@both_packages
+def test_two_callbacks(apart: bool, package_name: str, tmp_path: Path) -> None:
     def scenario(lab: Lab) -> None:
         best = lab.callback(**TOP_2)
         steps = lab.callback(
@@ -31,7 +31,7 @@ def test_two_callbacks(apart: bool, tmp_path: Path) -> None:
         lab.note_files()
         lab.note_contents()
 
-    assert_alike(scenario, tmp_path)
+    assert_alike(scenario, tmp_path, package_name=package_name)
 
 
 def test_ours_beside_lightnings(tmp_path: Path) -> None:
@@ -59,7 +59,8 @@ def test_two_callbacks_with_one_state_key_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["beside the others", "in another folder"])
-def test_a_save_by_hand(where: str, tmp_path: Path) -> None:
+@both_packages
+def test_a_save_by_hand(where: str, package_name: str, tmp_path: Path) -> None:
     def scenario(lab: Lab) -> None:
         callback = lab.callback(**TOP_2)
         trainer = lab.trainer(callback)
@@ -71,10 +72,11 @@ def test_a_save_by_hand(where: str, tmp_path: Path) -> None:
         lab.note_files()
         lab.note_contents()
 
-    assert_alike(scenario, tmp_path)
+    assert_alike(scenario, tmp_path, package_name=package_name)
 
 
-def test_a_save_by_hand_in_training(tmp_path: Path) -> None:
+@both_packages
+def test_a_save_by_hand_in_training(package_name: str, tmp_path: Path) -> None:
     def scenario(lab: Lab) -> None:
         callback = lab.callback(**TOP_2)
 
@@ -87,95 +89,7 @@ def test_a_save_by_hand_in_training(tmp_path: Path) -> None:
         lab.note_files()
         lab.note_contents()
 
-    assert_alike(scenario, tmp_path)
-
-
-def test_a_subclass(tmp_path: Path) -> None:
-    def scenario(lab: Lab) -> None:
-        calls: list[Any] = []
-
-        class Mine(lab.current_class):  # type: ignore[name-defined]
-            CHECKPOINT_EQUALS_CHAR = ":"
-
-            def _save_checkpoint(self, trainer: Any, filepath: str) -> None:
-                calls.append(["save", trainer.global_step, lab.plain(filepath)])
-                super()._save_checkpoint(trainer, filepath)
-
-            def _remove_checkpoint(self, trainer: Any, filepath: str) -> None:
-                calls.append(["remove", trainer.global_step, lab.plain(filepath)])
-                super()._remove_checkpoint(trainer, filepath)
-
-        callback = Mine(dirpath=lab.directory, monitor="val_loss", save_top_k=2)
-        lab.fit(lab.trainer(callback), lab.model(scores=SCORES))
-        lab.note("calls", calls)
-        lab.note("state key", callback.state_key)
-        lab.note_callback(callback)
-        lab.note_files()
-        lab.note_contents()
-
-    assert_alike(scenario, tmp_path)
-
-
-def test_a_subclass_that_makes_its_own_link(tmp_path: Path) -> None:
-    """Lightning's `_link_checkpoint` is static: it can be called on the class, and replaced."""
-
-    def scenario(lab: Lab) -> None:
-        calls: list[Any] = []
-
-        class Mine(lab.current_class):  # type: ignore[name-defined]
-            @staticmethod
-            def _link_checkpoint(trainer: Any, filepath: str, linkpath: str) -> None:
-                calls.append([trainer.global_step, lab.plain(filepath), lab.plain(linkpath)])
-                lab.current_class._link_checkpoint(trainer, filepath, linkpath)
-
-        callback = Mine(dirpath=lab.directory, monitor="val_loss", save_top_k=2, save_last="link")
-        lab.fit(lab.trainer(callback), lab.model(scores=SCORES))
-        assert calls
-        lab.note("calls", calls)
-        lab.note_callback(callback)
-        lab.note_files()
-
-    assert_alike(scenario, tmp_path)
-
-
-def test_a_checkpoint_that_names_the_callback_by_its_class(tmp_path: Path) -> None:
-    """As those from before Lightning 1.5 do, and only Lightning's class can be meant."""
-
-    def scenario(lab: Lab) -> None:
-        callback = lab.callback(**TOP_2)
-        trainer = lab.trainer(callback)
-        state = lab.package.theirs(dirpath=lab.directory, **TOP_2).state_dict()
-        state["best_model_path"] = str(lab.directory / "an-old-one.ckpt")
-        call = importlib.import_module(f"{lab.package.pl.__name__}.trainer.call")
-        call._call_callbacks_load_state_dict(trainer, {"callbacks": {lab.package.theirs: state}})
-        assert callback.best_model_path.endswith("an-old-one.ckpt")
-        lab.note_callback(callback)
-
-    assert_alike(scenario, tmp_path)
-
-
-def test_a_subclass_that_writes_on_its_own(tmp_path: Path) -> None:
-    """As in NeMo: the override neither calls super nor leaves the bookkeeping to it."""
-
-    def scenario(lab: Lab) -> None:
-        class Mine(lab.current_class):  # type: ignore[name-defined]
-            def _save_checkpoint(self, trainer: Any, filepath: str) -> None:
-                trainer.save_checkpoint(filepath, self.save_weights_only)
-                Path(filepath).with_suffix(".done").touch()
-                self._last_global_step_saved = trainer.global_step
-                self._last_checkpoint_saved = filepath
-
-            def _remove_checkpoint(self, trainer: Any, filepath: str) -> None:
-                Path(filepath).with_suffix(".done").unlink()
-                super()._remove_checkpoint(trainer, filepath)
-
-        callback = Mine(dirpath=lab.directory, monitor="val_loss", save_top_k=2)
-        lab.fit(lab.trainer(callback), lab.model(scores=SCORES))
-        lab.note_callback(callback)
-        lab.note_files()
-        lab.note_contents()
-
-    assert_alike(scenario, tmp_path)
+    assert_alike(scenario, tmp_path, package_name=package_name)
 
 
 @pytest.mark.parametrize("save_last", [None, True, "link"])
@@ -307,61 +221,6 @@ def test_weight_averaging(tmp_path: Path) -> None:
         lab.note_contents()
 
     assert_alike(scenario, tmp_path)
-
-
-@pytest.mark.parametrize("package_name", PACKAGES)
-def test_from_a_yaml_file(package_name: str, tmp_path: Path) -> None:
-    pytest.importorskip("jsonargparse")
-
-    def scenario(lab: Lab) -> None:
-        ours = lab.current_class is not lab.package.theirs
-        config = lab.folder / "config.yaml"
-        config.write_text(_yaml(lab, ours))
-        cli = lab.package.cli_class(
-            lab.package.model_class,
-            args=["fit", "--config", str(config), "--trainer.callbacks.save_top_k=3"],
-            save_config_callback=None, seed_everything_default=1,
-        )  # fmt: skip
-        (callback,) = cli.trainer.checkpoint_callbacks
-        assert type(callback) is lab.current_class
-        lab.note_callback(callback)
-        lab.note_files()
-        lab.note_contents()
-
-    assert_alike(scenario, tmp_path, package_name=package_name)
-
-
-def _yaml(lab: Lab, ours: bool) -> str:
-    path = f"checkroom.{lab.package.name}" if ours else f"{lab.package.pl.__name__}.callbacks"
-    extra = """
-        min_free: 1 MB
-        max_size: 10 GB
-        preflight: warn
-        when_full: wait
-        wait_minutes: 0.5
-        prune_first: false
-        last_as: link
-        durable: false""" if ours else ""  # fmt: skip
-    return f"""
-model:
-  scores: [3.0, 1.0, 4.0, 1.5, 0.5, 9.0, 2.0, 6.0, 0.25, 5.0, 3.5, 8.0]
-trainer:
-  accelerator: cpu
-  devices: 1
-  logger: false
-  enable_progress_bar: false
-  enable_model_summary: false
-  num_sanity_val_steps: 0
-  max_epochs: 4
-  default_root_dir: {lab.folder}
-  callbacks:
-    - class_path: {path}.ModelCheckpoint
-      init_args:
-        dirpath: {lab.directory}
-        monitor: val_loss
-        save_top_k: 2
-        save_last: true{extra}
-"""
 
 
 def test_a_callback_copies_and_pickles(tmp_path: Path) -> None:
