@@ -20,6 +20,6 @@ endif()
 if(CHECKROOM_SANITIZE)
   # The sanitizers' own code confuses the analysis behind this warning; the plain build has it on.
   target_compile_options(checkroom_compiler INTERFACE -Wno-maybe-uninitialized
-    -fsanitize=${CHECKROOM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1)
+    -fsanitize=${CHECKROOM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -O0)
   target_link_options(checkroom_compiler INTERFACE -fsanitize=${CHECKROOM_SANITIZE})
 endif()

@@ -212,7 +212,8 @@ TEST(RetentionBudget, DecideRefusesWhatTheBudgetWouldTakeFirst) {
   int refused = 0;
   int wanted = 0;
   for (int run = 0; run < 400; ++run) {
-    RetentionPolicy policy = top(1 + random() % 6, 10 * (1 + random() % 5));
+    RetentionPolicy policy = top(static_cast<std::int64_t>(1 + random() % 6),
+                                 static_cast<std::int64_t>(10 * (1 + random() % 5)));
     if (run % 2 == 0) policy.keep = {KeepBest{2, "accuracy", Mode::kMax}};
     EngineCore core(policy);
     for (ItemId id = 0; id < 40; ++id) {

@@ -25,11 +25,11 @@ std::string refusal(const TopK& top_k, std::vector<KeepRule> keep = {}) {
   return refusal([&policy] { check_policy(policy); });
 }
 
-const TopK kLoss{3, "loss", Mode::kMin};
+TopK loss() { return {3, "loss", Mode::kMin}; }
 
 TEST(RetentionPolicy, RulesThatGoTogetherAreTaken) {
-  EXPECT_EQ(refusal(kLoss, {KeepLast{1}, KeepEvery{1, {}, {}}, KeepEvery{{}, 1, {}},
-                            KeepEvery{{}, {}, 1.0}, KeepBest{1, "acc", Mode::kMax}}),
+  EXPECT_EQ(refusal(loss(), {KeepLast{1}, KeepEvery{1, {}, {}}, KeepEvery{{}, 1, {}},
+                             KeepEvery{{}, {}, 1.0}, KeepBest{1, "acc", Mode::kMax}}),
             "");
   for (const std::int64_t k : {-1, 0, 1}) EXPECT_EQ(refusal(TopK{k, "", Mode::kMin}), "");
 }
@@ -42,39 +42,39 @@ TEST(RetentionPolicy, AnImpossibleTopKIsQuoted) {
 }
 
 TEST(RetentionPolicy, AnImpossibleRuleIsQuoted) {
-  EXPECT_EQ(refusal(kLoss, {KeepLast{0}}), "KeepLast(n=0) needs n >= 1");
-  EXPECT_EQ(refusal(kLoss, {KeepBest{0, "acc", Mode::kMin}}),
+  EXPECT_EQ(refusal(loss(), {KeepLast{0}}), "KeepLast(n=0) needs n >= 1");
+  EXPECT_EQ(refusal(loss(), {KeepBest{0, "acc", Mode::kMin}}),
             "KeepBest(k=0, monitor='acc', mode='min') needs k >= 1");
-  EXPECT_EQ(refusal(kLoss, {KeepBest{1, "", Mode::kMin}}),
+  EXPECT_EQ(refusal(loss(), {KeepBest{1, "", Mode::kMin}}),
             "KeepBest(k=1, monitor='', mode='min') needs a monitor");
-  EXPECT_EQ(refusal(kLoss, {KeepEvery{}}),
+  EXPECT_EQ(refusal(loss(), {KeepEvery{}}),
             "KeepEvery() must name exactly one of epochs, steps and hours");
-  EXPECT_EQ(refusal(kLoss, {KeepEvery{1, 2, {}}}),
+  EXPECT_EQ(refusal(loss(), {KeepEvery{1, 2, {}}}),
             "KeepEvery(epochs=1, steps=2) must name exactly one of epochs, steps and hours");
-  EXPECT_EQ(refusal(kLoss, {KeepEvery{{}, -5, {}}}),
+  EXPECT_EQ(refusal(loss(), {KeepEvery{{}, -5, {}}}),
             "KeepEvery(steps=-5) needs an interval above 0");
   for (const double hours : {0.0, -1.0, std::nan(""), HUGE_VAL}) {
-    EXPECT_NE(refusal(kLoss, {KeepEvery{{}, {}, hours}}), "");
+    EXPECT_NE(refusal(loss(), {KeepEvery{{}, {}, hours}}), "");
   }
 }
 
 TEST(RetentionPolicy, RulesThatRepeatOrContradictAreNamed) {
-  EXPECT_EQ(refusal(kLoss, {KeepLast{1}, KeepLast{2}}), "KeepLast(n=2) repeats KeepLast(n=1)");
-  EXPECT_EQ(refusal(kLoss, {KeepEvery{{}, {}, 1.0}, KeepEvery{{}, {}, 2.5}}),
+  EXPECT_EQ(refusal(loss(), {KeepLast{1}, KeepLast{2}}), "KeepLast(n=2) repeats KeepLast(n=1)");
+  EXPECT_EQ(refusal(loss(), {KeepEvery{{}, {}, 1.0}, KeepEvery{{}, {}, 2.5}}),
             "KeepEvery(hours=2.5) repeats KeepEvery(hours=1)");
-  EXPECT_EQ(refusal(kLoss, {KeepBest{1, "loss", Mode::kMin}}),
+  EXPECT_EQ(refusal(loss(), {KeepBest{1, "loss", Mode::kMin}}),
             "KeepBest(k=1, monitor='loss', mode='min') repeats save_top_k=3, monitor='loss', "
             "mode='min'");
-  EXPECT_EQ(refusal(kLoss, {KeepBest{1, "loss", Mode::kMax}}),
+  EXPECT_EQ(refusal(loss(), {KeepBest{1, "loss", Mode::kMax}}),
             "KeepBest(k=1, monitor='loss', mode='max') contradicts save_top_k=3, "
             "monitor='loss', mode='min'");
-  EXPECT_EQ(refusal(kLoss, {KeepBest{1, "a", Mode::kMax}, KeepBest{2, "a", Mode::kMax}}),
+  EXPECT_EQ(refusal(loss(), {KeepBest{1, "a", Mode::kMax}, KeepBest{2, "a", Mode::kMax}}),
             "KeepBest(k=2, monitor='a', mode='max') repeats KeepBest(k=1, monitor='a', "
             "mode='max')");
 }
 
 TEST(RetentionPolicy, NamesAndBudgetsAreChecked) {
-  RetentionPolicy policy{kLoss, {}, {""}, {}};
+  RetentionPolicy policy{loss(), {}, {""}, {}};
   EXPECT_EQ(refusal([&] { check_policy(policy); }), "pinned holds an empty name");
   policy.pinned.clear();
   policy.budget = Bytes(-3);
@@ -86,9 +86,9 @@ TEST(RetentionPolicy, MetricsAreBounded) {
   for (int i = 0; i < 10; ++i) {
     keep.emplace_back(KeepBest{1, "metric" + std::to_string(i), Mode::kMin});
   }
-  EXPECT_EQ(refusal(kLoss, keep), "");
+  EXPECT_EQ(refusal(loss(), keep), "");
   keep.emplace_back(KeepBest{1, "one too many", Mode::kMin});
-  EXPECT_EQ(refusal(kLoss, keep), "12 metrics are ranked, at most 11 can be");
+  EXPECT_EQ(refusal(loss(), keep), "12 metrics are ranked, at most 11 can be");
 }
 
 TEST(RetentionPolicy, AnItemIsChecked) {
