@@ -47,14 +47,15 @@ class LastMixin:
         path, previous = self.last_model_path, self._last_before
         before["last_model_path"], self._last_before = previous, None
         saved = self._last_checkpoint_saved
-        if saved and os.path.abspath(saved) == os.path.abspath(path):
+        just_saved = self._last_global_step_saved == trainer.global_step
+        if just_saved and saved and os.path.abspath(saved) == os.path.abspath(path):
             return  # the file just saved bears the name of `last`
         if self.save_last == "link" and saved and self.save_top_k != 0:
             if self._links_itself():
                 self._symlink_last(trainer, saved, path)
             else:
                 self._link_checkpoint(trainer, saved, path)
-        elif self._io is not None and self._last_global_step_saved == trainer.global_step and self._is_here(saved):
+        elif self._io is not None and just_saved and self._is_here(saved):
             if not self._share_last(trainer, saved, path):
                 _mirror.restore(self, before)
                 return

@@ -217,7 +217,7 @@ def test_fast_dev_run(tmp_path: Path) -> None:
 
 def test_saves_that_are_not_guarded(tmp_path: Path) -> None:
     line = said(preflight(tmp_path, *script("plain.py", "--async-io")), 2)
-    assert "cannot guard this run" in line and "AsyncCheckpointIO writes later, on its own" in line
+    assert "cannot guard this run" in line and "AsyncCheckpointIO wraps the writing, and may do it later" in line
     assert left_in(tmp_path) == set()
 
 
