@@ -228,15 +228,14 @@ class GuardMixin(SavingMixin):
         return removes
 
     def _resumed_from(self, trainer: Any) -> str | None:
-        """The name of the file that the run goes on from, where it lies here; of a link what it points at."""
+        """The name of the file that the run goes on from, where it lies here, by whatever path."""
         if not trainer.ckpt_path:
             return None
         here = os.path.realpath(os.fspath(self.dirpath))
         directory, name = os.path.split(os.path.abspath(trainer.ckpt_path))
         if os.path.realpath(directory) != here:
             return None
-        target: str = os.path.realpath(os.fspath(trainer.ckpt_path))
-        return os.path.basename(target) if os.path.dirname(target) == here else str(name)
+        return str(name)
 
     def _known_items(self) -> list[dict[str, Any]]:
         """What the state knows of this directory; Lightning's own state where ours says nothing."""
