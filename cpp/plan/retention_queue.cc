@@ -2,37 +2,52 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <utility>
 
 namespace checkroom::plan {
+namespace {
 
-void EvictionQueue::pop() {
-  --size_;
-  erase_front(0);
+// Objects, not functions: what sorts can then compare inline.
+constexpr auto kBefore = [](const Ranked& a, const Ranked& b) { return evicted_before(a, b); };
+constexpr auto kAfter = [](const Ranked& a, const Ranked& b) { return evicted_before(b, a); };
+
+constexpr std::size_t kFew = 64;  // not worth being parted
+constexpr std::size_t kMany = 65'536;
+constexpr std::size_t kBlock = 256;   // what a stack holds easily
+constexpr std::size_t kRadix = 1024;  // as many are sorted faster by their bits
+constexpr int kDigitBits = 11;
+constexpr std::size_t kDigits = std::size_t{1} << kDigitBits;
+
+// An integer that is ordered as the key is; both zeros are one.
+std::uint64_t bits_of(double key) {
+  const auto bits = std::bit_cast<std::uint64_t>(key + 0.0);
+  constexpr std::uint64_t kSign = std::uint64_t{1} << 63;
+  return (bits & kSign) != 0 ? ~bits : bits | kSign;
 }
 
+}  // namespace
+
 Ranked EvictionQueue::take(ItemId id) {
-  const auto find = [id](const std::vector<Ranked>& entries) {
-    const auto found = std::find_if(entries.begin(), entries.end(),
-                                    [id](const Ranked& entry) { return entry.id == id; });
-    return static_cast<std::size_t>(found - entries.begin());
+  const auto find = [id](std::vector<Ranked>& entries) {
+    return std::find_if(entries.begin(), entries.end(),
+                        [id](const Ranked& entry) { return entry.id == id; });
   };
+  Ranked taken;
+  if (const auto sooner = find(sooner_); sooner != sooner_.end()) {
+    taken = *sooner;
+    sooner_.erase(sooner);
+  } else if (const auto between = find(between_); between != between_.end()) {
+    taken = *between;
+    erase_between(static_cast<std::size_t>(between - between_.begin()));
+  } else if (const auto later = find(later_); later != later_.end()) {
+    taken = std::exchange(*later, later_.back());
+    later_.pop_back();
+  } else {
+    return taken;  // unreachable: the caller knows that it is here
+  }
   --size_;
-  if (const std::size_t index = find(front_); index < front_.size()) {
-    const Ranked taken = front_[index];
-    erase_front(index);
-    return taken;
-  }
-  for (Segment& segment : segments_) {
-    std::vector<Ranked>& entries = segment.entries;
-    if (const std::size_t index = find(entries); index < entries.size()) {
-      const Ranked taken = std::exchange(entries[index], entries.back());
-      entries.pop_back();
-      return taken;
-    }
-  }
-  ++size_;  // unreachable: the caller knows that it is here
-  return {};
+  return taken;
 }
 
 void EvictionQueue::append_to(std::vector<Ranked>& out) const {
@@ -40,82 +55,126 @@ void EvictionQueue::append_to(std::vector<Ranked>& out) const {
   for_each([&out](const Ranked& entry) { out.push_back(entry); });
 }
 
-// The last segment becomes the front, or is split so that half of it may.
-void EvictionQueue::refill() {
-  if (segments_.back().entries.size() > kFrontSize) return split();
-  for (const Ranked& entry : segments_.back().entries) push_front(entry);
-  segments_.pop_back();
+void EvictionQueue::push_between(Ranked entry) {
+  between_.push_back(entry);
+  sift_up(between_.size() - 1, entry);
 }
 
-void EvictionQueue::split() {
-  std::vector<Ranked>& entries = segments_.back().entries;
-  std::array<Ranked, 9> sample;
-  const std::size_t stride = entries.size() / sample.size();
-  for (std::size_t i = 0; i < sample.size(); ++i) sample[i] = entries[i * stride + stride / 2];
-  std::nth_element(sample.begin(), sample.begin() + 4, sample.end(), evicted_before);
-  const Ranked fence = sample[4];
-
-  // Both targets are written every time: which one counts is not worth a branch to guess.
-  Segment sooner;
-  sooner.entries.resize(entries.size());
-  std::size_t stay = 0;
-  std::size_t go = 0;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const Ranked entry = entries[i];
-    const bool later = evicted_before(fence, entry);
-    entries[stay] = entry;
-    sooner.entries[go] = entry;
-    stay += std::size_t{later};
-    go += std::size_t{!later};
-  }
-  entries.resize(stay);
-  sooner.entries.resize(go);
-  sooner.fence = segments_.back().fence;
-  sooner.fenced = segments_.back().fenced;
-  segments_.back().fence = fence;
-  segments_.back().fenced = true;
-  segments_.push_back(std::move(sooner));
-}
-
-void EvictionQueue::push_front(const Ranked& entry) {
-  front_.push_back(entry);
-  sift_up(front_.size() - 1, entry);
-}
-
-void EvictionQueue::sift_up(std::size_t hole, const Ranked& entry) {
+void EvictionQueue::sift_up(std::size_t hole, Ranked entry) {
   while (hole > 0) {
     const std::size_t parent = (hole - 1) / kArity;
-    if (!evicted_before(entry, front_[parent])) break;
-    front_[hole] = front_[parent];
+    if (!evicted_before(entry, between_[parent])) break;
+    between_[hole] = between_[parent];
     hole = parent;
   }
-  front_[hole] = entry;
+  between_[hole] = entry;
 }
 
-void EvictionQueue::sift_down(std::size_t hole, const Ranked& entry) {
-  for (;;) {
-    const std::size_t first = hole * kArity + 1;
-    if (first >= front_.size()) break;
-    const std::size_t end = std::min(first + kArity, front_.size());
+// The hole goes down to a leaf, which the last entry takes; from there that hardly has to rise.
+void EvictionQueue::erase_between(std::size_t index) {
+  const Ranked moved = between_.back();
+  between_.pop_back();
+  if (index == between_.size()) return;
+  Ranked* const all = between_.data();
+  std::size_t hole = index;
+  for (std::size_t first = hole * kArity + 1; first < between_.size(); first = hole * kArity + 1) {
+    const std::size_t end = std::min(first + kArity, between_.size());
     std::size_t child = first;
     for (std::size_t i = first + 1; i < end; ++i) {
-      if (evicted_before(front_[i], front_[child])) child = i;
+      child = evicted_before(all[i], all[child]) ? i : child;
     }
-    if (!evicted_before(front_[child], entry)) break;
-    front_[hole] = front_[child];
+    all[hole] = all[child];
     hole = child;
   }
-  front_[hole] = entry;
+  sift_up(hole, moved);
 }
 
-void EvictionQueue::erase_front(std::size_t index) {
-  const Ranked moved = front_.back();
-  front_.pop_back();
-  if (index == front_.size()) return;
-  if (index > 0 && evicted_before(moved, front_[(index - 1) / kArity])) {
-    sift_up(index, moved);
+// Sorts those of later_ that go next: a quarter, or all where they are few.
+void EvictionQueue::refill() {
+  if (later_.size() > kFew) {
+    part_later();
   } else {
-    sift_down(index, moved);
+    sooner_.assign(later_.begin(), later_.end());
+    later_.clear();
+  }
+  sort_sooner();
+  fence_ = sooner_.front().key;
+}
+
+void EvictionQueue::part_later() {
+  std::array<Ranked, 15> sample;
+  const std::size_t stride = later_.size() / sample.size();
+  for (std::size_t i = 0; i < sample.size(); ++i) sample[i] = later_[i * stride + stride / 2];
+  const std::size_t parts = later_.size() > kMany ? 8 : 4;
+  Ranked* const first = sample.data() + sample.size() / parts;
+  std::nth_element(sample.begin(), first, sample.end(), kBefore);
+  const double fence = first->key;
+
+  sooner_.reserve(later_.size() / parts / 2 * 3);
+  std::array<Ranked, kBlock> block;
+  Ranked* const all = later_.data();
+  const std::size_t size = later_.size();
+  std::size_t stay = 0;
+  for (std::size_t begin = 0; begin < size; begin += kBlock) {
+    const std::size_t end = std::min(begin + kBlock, size);
+    std::size_t go = 0;
+    // The next page: a processor fetches ahead by itself no further than a page's end.
+    for (std::size_t i = end; i < std::min(end + kBlock, size); i += 4) __builtin_prefetch(all + i, 1);
+    for (std::size_t i = begin; i < end; ++i) {
+      // Both places are written every time: which one counts is not worth a branch to guess.
+      const bool stays = all[i].key < fence;
+      all[stay] = all[i];
+      block[go] = all[i];
+      stay += std::size_t{stays};
+      go += std::size_t{!stays};
+    }
+    sooner_.insert(sooner_.end(), block.data(), block.data() + go);
+  }
+  later_.resize(stay);
+}
+
+// By the highest bits in which the keys differ, two digits of them, the lower one first; then those
+// that are equal in these.
+void EvictionQueue::sort_sooner() {
+  if (sooner_.size() < kRadix) {
+    std::sort(sooner_.begin(), sooner_.end(), kAfter);
+    return;
+  }
+  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t most = 0;
+  for (const Ranked& entry : sooner_) {
+    least = std::min(least, bits_of(entry.key));
+    most = std::max(most, bits_of(entry.key));
+  }
+  const auto width = static_cast<int>(std::bit_width(most - least));
+  const int shift = std::max(0, width - 2 * kDigitBits);
+  const auto digits = [least, shift](const Ranked& entry) {
+    return static_cast<std::size_t>((bits_of(entry.key) - least) >> shift);
+  };
+  std::array<std::uint32_t, kDigits> low{};
+  std::array<std::uint32_t, kDigits> high{};
+  for (const Ranked& entry : sooner_) {
+    const std::size_t both = digits(entry);
+    ++low[both % kDigits];
+    ++high[both / kDigits];
+  }
+  std::uint32_t below_low = 0;
+  std::uint32_t below_high = 0;
+  for (std::size_t i = 0; i < kDigits; ++i) {
+    below_low += std::exchange(low[i], below_low);
+    below_high += std::exchange(high[i], below_high);
+  }
+  if (scratch_.size() < sooner_.size()) scratch_.resize(sooner_.size());
+  Ranked* const by_low = scratch_.data();
+  for (const Ranked& entry : sooner_) by_low[low[digits(entry) % kDigits]++] = entry;
+  for (std::size_t i = 0; i < sooner_.size(); ++i) {
+    sooner_[high[digits(by_low[i]) / kDigits]++] = by_low[i];
+  }
+  for (auto begin = sooner_.begin(); begin != sooner_.end();) {
+    auto end = begin + 1;
+    while (end != sooner_.end() && digits(*end) == digits(*begin)) ++end;
+    if (end - begin > 1) std::sort(begin, end, kAfter);
+    begin = end;
   }
 }
 
