@@ -137,14 +137,14 @@ void Forecast::play_bounds(SaveEvents& events) {
 }
 
 void Forecast::sum_up() {
+  timeline_.close();
   if (timeline_.size() == 0) return;
   last_ = timeline_.row(timeline_.size() - 1);
-  const Timeline::Highest highest = timeline_.highest();
-  peak_ = highest.peak;
+  peak_ = timeline_.highest().peak;
   if (length().may_end_sooner) {
     last_.files.least = last_.written.least = peak_.least = 0;
     // It may also end where more is kept than at the end that was counted.
-    last_.files.most = highest.files;
+    last_.files.most = timeline_.highest().files;
   }
 }
 

@@ -26,18 +26,17 @@ void ReplayPlayer::reserve(std::size_t events) {
   engine_.reserve(events);
 }
 
-void ReplayPlayer::price(const SaveEvent& event, const SaveAct& act) {
-  const SaveCost cost = play_save(spec_.writer, spec_.staging, act);
+// Fills in the outcome of act_.
+void ReplayPlayer::price() {
+  const SaveCost cost = play_save(spec_.writer, spec_.staging, act_);
   last_is_own_ = cost.last_is_own;
   any_written_ = any_written_ || cost.written > 0;
-  act_ = act;
   const auto both = [](std::int64_t files) {
     const auto count = static_cast<std::int32_t>(files);
     return LeastMost<std::int32_t>{count, count};
   };
-  outcome_.saved = act.saves ? Saved::kYes : Saved::kNo;
-  outcome_.kind = event.kind;
-  outcome_.gained = both(act.after);
+  outcome_.saved = act_.saves ? Saved::kYes : Saved::kNo;
+  outcome_.gained = both(act_.after);
   outcome_.files = both(cost.at_rest);
   outcome_.peak = both(cost.peak);
   outcome_.written = both(cost.written);

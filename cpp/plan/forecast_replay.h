@@ -37,7 +37,7 @@ class ReplayPlayer {
  private:
   [[nodiscard]] bool offer(const SaveEvent& event);
 
-  void price(const SaveEvent& event, const SaveAct& act);
+  void price();
 
   RunSpec spec_;
   EngineCore engine_;
@@ -54,7 +54,7 @@ class ReplayPlayer {
   std::vector<Leave> leaves_;
   SlotPool slots_;
   KeptLog log_;
-  SaveAct act_;  // files beside those kept before it
+  SaveAct act_;  // the last one; files beside those kept before it
   bool turned_ = false;
   SaveOutcome outcome_;
   bool last_is_own_ = false;
@@ -91,8 +91,18 @@ inline const SaveOutcome& ReplayPlayer::play(const SaveEvent& event) {
   } else if (event.kind == SaveKind::kLastOnly || last_without_save_) {
     act.last = any_written_ ? later_last_ : first_last_;
   }
-  turned_ = played_ == 0 || event.kind != outcome_.kind || !(act == act_);
-  if (turned_) price(event, act);
+  turned_ = (act.saves != act_.saves) | (act.after != act_.after) |
+            (act.last_is_own != act_.last_is_own) | (act.last != act_.last) |
+            (event.kind != outcome_.kind) | (played_ == 0);
+  if (turned_) {
+    // One by one: a whole that was put together just now would stall the processor when copied.
+    act_.saves = act.saves;
+    act_.after = act.after;
+    act_.last_is_own = act.last_is_own;
+    act_.last = act.last;
+    outcome_.kind = event.kind;
+    price();
+  }
   ++played_;
   return outcome_;
 }

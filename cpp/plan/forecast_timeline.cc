@@ -52,14 +52,10 @@ void Timeline::refuse() {
 
 void Timeline::reserve(std::size_t rows) {
   room_ = rows;
-  runs_.reserve(rows / 4);  // scattered scores in a top k of half as many rows take a fifth
+  runs_.reserve(rows / 2);  // scattered scores in a top k of half as many rows take two fifths
 }
 
 void Timeline::turn(const SaveOutcome& outcome) {
-  if (!runs_.empty()) {
-    tally_.add(outcome_of(runs_.size() - 1), size_ - runs_.back().begin);
-  }
-  if (runs_.size() % kRunsPerTally == 0) tallies_.push_back(tally_);
   std::size_t i = outcomes_.size();
   const std::size_t looked_at = i > 8 ? i - 8 : 0;
   while (i > looked_at && !(outcomes_[i - 1] == outcome)) --i;
@@ -95,15 +91,16 @@ TimelineRow Timeline::row(std::size_t index) const {
   return row;
 }
 
-Timeline::Highest Timeline::highest() const {
-  Highest highest;
-  const auto consider = [&highest](const TimelineRow& row) {
-    highest.files = std::max(highest.files, row.files.most);
-    highest.peak.least = std::max(highest.peak.least, row.peak.least);
-    highest.peak.most = std::max(highest.peak.most, row.peak.most);
+void Timeline::close() {
+  const auto consider = [this](const TimelineRow& row) {
+    highest_.files = std::max(highest_.files, row.files.most);
+    highest_.peak.least = std::max(highest_.peak.least, row.peak.least);
+    highest_.peak.most = std::max(highest_.peak.most, row.peak.most);
   };
   FileTally tally;
+  tallies_.reserve(runs_.size() / kRunsPerTally + 1);
   for (std::size_t run = 0; run < runs_.size(); ++run) {
+    if (run % kRunsPerTally == 0) tallies_.push_back(tally);
     const SaveOutcome& outcome = outcome_of(run);
     const std::size_t rows = end_of(run) - runs_[run].begin;
     if (rows == 0) continue;
@@ -113,7 +110,6 @@ Timeline::Highest Timeline::highest() const {
     consider(tally.row(outcome));
     tally.add(outcome);
   }
-  return highest;
 }
 
 FileRange Timeline::files(const LeastMost<std::uint32_t>& count) const {

@@ -2,8 +2,8 @@
 //
 // Saves that follow each other mostly do the same, so a timeline keeps what is done and for how
 // many rows: a handful of runs where the rules settle, a few bytes a row where scores scatter. Rows
-// are put together, and turned into bytes, when one is read. Values; any thread may read. at()
-// throws std::out_of_range.
+// are put together, and turned into bytes, when one is read. Values; any thread may read what was
+// closed. at() throws std::out_of_range.
 #pragma once
 
 #include <algorithm>
@@ -103,6 +103,9 @@ class Timeline {
     ++size_;
   }
 
+  // That was the last row. What follows is asked only after it.
+  void close();
+
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] TimelineRow row(std::size_t index) const;  // which is less than size()
   // Calls visit(row, index) for each, until it says true. Did it?
@@ -113,7 +116,7 @@ class Timeline {
     std::uint32_t files = 0;
     LeastMost<std::uint32_t> peak;
   };
-  [[nodiscard]] Highest highest() const;
+  [[nodiscard]] const Highest& highest() const { return highest_; }
 
   [[nodiscard]] SavePoint at(std::size_t index) const;
   // The same of a row that is not stored here.
@@ -145,7 +148,7 @@ class Timeline {
   std::vector<Run> runs_;
   std::vector<SaveOutcome> outcomes_;  // few: what one run does another has done
   std::vector<FileTally> tallies_;     // before every kRunsPerTally-th run
-  FileTally tally_;                    // before the last run
+  Highest highest_;
   // What is expected is a number of its own from the row on in which the least and the most part.
   bool parted_ = false;
   std::size_t expected_from_ = 0;

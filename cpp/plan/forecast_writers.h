@@ -31,7 +31,6 @@ struct SaveAct {
   bool overwrites = false;   // ... onto the name of the one that leaves
   bool last_is_own = false;  // before it, `last` is a file of its own
   LastWrite last = LastWrite::kNone;
-  friend bool operator==(const SaveAct&, const SaveAct&) = default;
 };
 
 struct SaveCost {

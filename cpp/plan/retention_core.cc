@@ -59,7 +59,7 @@ EngineCore::EngineCore(const RetentionPolicy& policy)
 }
 
 template <typename Visit>
-void EngineCore::visit_wants(const Candidate& candidate, Visit visit) const {
+inline void EngineCore::visit_wants(const Candidate& candidate, Visit visit) const {
   for (const Metric& metric : best_) {
     if (!has_score(candidate, metric)) {
       if (visit(ReasonKind::kUnscored, metric.rule)) return;
@@ -86,7 +86,7 @@ void EngineCore::reserve(std::size_t ids) {
 }
 
 // The first reason for which it is wanted, as decide() gives it; false: it is not.
-bool EngineCore::judge(const Candidate& candidate, Reason& reason) {
+inline bool EngineCore::judge(const Candidate& candidate, Reason& reason) {
   bool wanted = false;
   visit_wants(candidate, [&](ReasonKind kind, std::uint8_t rule) {
     wanted = true;
@@ -132,14 +132,43 @@ bool EngineCore::decide(const Candidate& candidate, std::vector<Reason>& reasons
   return true;
 }
 
-bool EngineCore::offer(const Candidate& candidate, std::vector<Leave>& out) {
-  Reason reason;
-  if (!judge(candidate, reason)) return false;
-  publish(candidate, out);
-  return true;
+// Inline: publish() does these for each metric and for each item that goes.
+// It loses a hold. Was that the last one?
+inline bool EngineCore::drop(ItemId id, Holds bit) {
+  const Holds left = records_[id].holds &= ~bit;
+  if (budget_ && left != 0) note_unranked(id);
+  return left == 0;
 }
 
-void EngineCore::publish(const Candidate& candidate, std::vector<Leave>& out) {
+inline void EngineCore::remove(ItemId id) {
+  const Holds holds = std::exchange(records_[id], Record{}).holds;
+  --size_;
+  bytes_ -= sizes_.of(id);
+  if (holds != 0) leave_rules(id, holds);
+}
+
+inline void EngineCore::judge(Metric& metric, const Candidate& candidate, Holds before) {
+  const ItemId id = candidate.id;
+  const bool inside = (before & metric.scored) != 0;
+  if (!has_score(candidate, metric)) {
+    if (inside) metric.best.erase(id);
+    records_[id].holds |= metric.unscored;
+    return;
+  }
+  const double score = key(candidate, metric);
+  if (!inside && !metric.best.admits(score)) return;
+  const ItemId evicted = inside ? metric.best.replace(id, score) : metric.best.enter(id, score);
+  records_[id].holds |= metric.scored;
+  if (evicted == kNoItem) return;
+  drop(evicted, metric.scored);
+  releases_[released_++] = {evicted, &metric};
+  // A large top k evicts at random places, which take long to reach.
+  if (metric.best.full()) {
+    for (const ItemId soon : metric.best.evicted_soon()) __builtin_prefetch(&records_[soon], 1);
+  }
+}
+
+inline void EngineCore::put_in(const Candidate& candidate, std::vector<Leave>& out) {
   const ItemId id = candidate.id;
   if (id == records_.size()) {
     records_.emplace_back();
@@ -165,7 +194,10 @@ void EngineCore::publish(const Candidate& candidate, std::vector<Leave>& out) {
     if (interval.every.publish(now)) record.holds |= interval.bit;
   }
   if (last_n_ > 0) hold_as_last_n(id);
-  if (former != kNoItem && former != id) release(former, kHeldAsNewest, {former});
+  // Last: what it holds now it keeps.
+  if (former != kNoItem && former != id && drop(former, kHeldAsNewest)) {
+    releases_[released_++] = {former};
+  }
   for (std::size_t i = 0; i < released_; ++i) {
     const Release& released = releases_[i];
     if (records_[released.id].holds != 0 || !stores(released.id)) continue;
@@ -184,31 +216,15 @@ void EngineCore::publish(const Candidate& candidate, std::vector<Leave>& out) {
   if (budget_ || !loose_.empty()) settle(out);
 }
 
-// Inline: a publish() does this for each metric, and the next for what leaves one.
-inline void EngineCore::judge(Metric& metric, const Candidate& candidate, Holds before) {
-  const ItemId id = candidate.id;
-  const bool inside = (before & metric.scored) != 0;
-  if (!has_score(candidate, metric)) {
-    if (inside) metric.best.erase(id);
-    records_[id].holds |= metric.unscored;
-    return;
-  }
-  const double score = key(candidate, metric);
-  if (!inside && !metric.best.admits(score)) return;
-  const ItemId evicted = inside ? metric.best.replace(id, score) : metric.best.enter(id, score);
-  records_[id].holds |= metric.scored;
-  if (evicted == kNoItem) return;
-  release(evicted, metric.scored, {evicted, &metric});
-  // A large top k evicts at random places, which take long to reach.
-  if (metric.best.full()) {
-    for (const ItemId soon : metric.best.evicted_soon()) __builtin_prefetch(&records_[soon], 1);
-  }
+void EngineCore::publish(const Candidate& candidate, std::vector<Leave>& out) {
+  put_in(candidate, out);
 }
 
-inline void EngineCore::release(ItemId id, Holds bit, const Release& release) {
-  records_[id].holds &= ~bit;
-  releases_[released_++] = release;
-  if (budget_ && records_[id].holds != 0) note_unranked(id);
+bool EngineCore::offer(const Candidate& candidate, std::vector<Leave>& out) {
+  Reason reason;
+  if (!judge(candidate, reason)) return false;
+  put_in(candidate, out);
+  return true;
 }
 
 void EngineCore::hold_as_last_n(ItemId id) {
@@ -218,7 +234,8 @@ void EngineCore::hold_as_last_n(ItemId id) {
     while (!is_current(last_n_queue_[last_n_begin_])) ++last_n_begin_;
     const ItemId old = last_n_queue_[last_n_begin_++].id;
     --last_n_count_;
-    release(old, kHeldByLastN, {old, nullptr, true});
+    drop(old, kHeldByLastN);
+    releases_[released_++] = {old, nullptr, true};
   }
   if (last_n_queue_.size() > 2 * last_n_count_ + 64) {
     std::vector<Published> current;
@@ -375,12 +392,8 @@ void EngineCore::explain_left(const Metric& metric, Reason& reason) const {
   if (metric.best.full()) reason.other = metric.best.worst_when_full().id;
 }
 
-void EngineCore::remove(ItemId id) {
-  const Holds holds = records_[id].holds;
-  records_[id] = Record{};
-  --size_;
-  bytes_ -= sizes_.of(id);
-  if (holds == 0) return;
+// What the rules keep of an item that goes while they hold it.
+void EngineCore::leave_rules(ItemId id, Holds holds) {
   if ((holds & kHeldByLastN) != 0) --last_n_count_;
   for (Metric& metric : best_) {
     if ((holds & metric.scored) != 0) metric.best.erase(id);

@@ -180,9 +180,9 @@ class EngineCore {
     return metric.best.key(candidate.scores[metric.index]);
   }
   // Calls visit(kind, rule) for every reason for which it is wanted, until it says true.
-  [[nodiscard]] bool judge(const Candidate& candidate, Reason& reason);
+  [[nodiscard]] [[gnu::always_inline]] bool judge(const Candidate& candidate, Reason& reason);
   template <typename Visit>
-  void visit_wants(const Candidate& candidate, Visit visit) const;
+  [[gnu::always_inline]] void visit_wants(const Candidate& candidate, Visit visit) const;
   [[nodiscard]] bool beyond_budget(const Candidate& candidate) const;
   // Why the budget has no room for a candidate that is wanted for `reason`; empty: it has.
   [[nodiscard]] std::optional<Reason> no_room(const Candidate& candidate, const Reason& reason);
@@ -193,8 +193,9 @@ class EngineCore {
   [[nodiscard]] ItemId oldest_unranked();
   [[nodiscard]] Victim worst_of_one();
   [[nodiscard]] Victim worst_of_many();
-  void judge(Metric& metric, const Candidate& candidate, Holds before);
-  void release(ItemId id, Holds bit, const Release& release);
+  [[gnu::always_inline]] void put_in(const Candidate& candidate, std::vector<Leave>& out);
+  [[gnu::always_inline]] void judge(Metric& metric, const Candidate& candidate, Holds before);
+  bool drop(ItemId id, Holds bit);
   // Why an item goes that no rule ever held, and one that has left a top k.
   void explain_unheld(Reason& reason) const;
   void explain_left(const Metric& metric, Reason& reason) const;
@@ -206,6 +207,7 @@ class EngineCore {
   }
   void hold_as_last_n(ItemId id);
   void remove(ItemId id);
+  void leave_rules(ItemId id, Holds holds);
   void set_standing(ItemId& place, ItemId id, Holds bit);
 
   std::vector<std::string> metrics_;

@@ -12,10 +12,10 @@ namespace {
 constexpr auto kBefore = [](const Ranked& a, const Ranked& b) { return evicted_before(a, b); };
 constexpr auto kAfter = [](const Ranked& a, const Ranked& b) { return evicted_before(b, a); };
 
-constexpr std::size_t kFew = 64;  // not worth being parted
-constexpr std::size_t kMany = 65'536;
-constexpr std::size_t kBlock = 256;   // what a stack holds easily
-constexpr std::size_t kRadix = 1024;  // as many are sorted faster by their bits
+constexpr std::size_t kFew = 64;        // not worth being parted
+constexpr std::size_t kMany = 131'072;  // too many to be sorted a quarter at a time
+constexpr std::size_t kBlock = 256;     // what a stack holds easily
+constexpr std::size_t kRadix = 1024;    // as many are sorted faster by their bits
 constexpr int kDigitBits = 11;
 constexpr std::size_t kDigits = std::size_t{1} << kDigitBits;
 
@@ -24,6 +24,58 @@ std::uint64_t bits_of(double key) {
   const auto bits = std::bit_cast<std::uint64_t>(key + 0.0);
   constexpr std::uint64_t kSign = std::uint64_t{1} << 63;
   return (bits & kSign) != 0 ? ~bits : bits | kSign;
+}
+
+// The last to be evicted first. By the highest bits in which the keys differ, two digits of them,
+// the lower one first; then those that are equal in these.
+void sort(std::vector<Ranked>& entries, std::vector<Ranked>& scratch) {
+  // A metric that only gets better comes in order: the first goes first.
+  if (std::is_sorted(entries.begin(), entries.end(), kBefore)) {
+    std::reverse(entries.begin(), entries.end());
+    return;
+  }
+  if (entries.size() < kRadix) {
+    std::sort(entries.begin(), entries.end(), kAfter);
+    return;
+  }
+  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t most = 0;
+  for (const Ranked& entry : entries) {
+    least = std::min(least, bits_of(entry.key));
+    most = std::max(most, bits_of(entry.key));
+  }
+  const auto width = static_cast<int>(std::bit_width(most - least));
+  const int shift = std::max(0, width - 2 * kDigitBits);
+  const auto digits = [least, shift](const Ranked& entry) {
+    return static_cast<std::size_t>((bits_of(entry.key) - least) >> shift);
+  };
+  std::array<std::uint32_t, kDigits> low{};
+  std::array<std::uint32_t, kDigits> high{};
+  for (const Ranked& entry : entries) {
+    const std::size_t both = digits(entry);
+    ++low[both % kDigits];
+    ++high[both / kDigits];
+  }
+  std::uint32_t below_low = 0;
+  std::uint32_t below_high = 0;
+  for (std::size_t i = 0; i < kDigits; ++i) {
+    below_low += std::exchange(low[i], below_low);
+    below_high += std::exchange(high[i], below_high);
+  }
+  scratch.reserve(entries.capacity());
+  if (scratch.size() < entries.size()) scratch.resize(entries.size());
+  Ranked* const by_low = scratch.data();
+  for (const Ranked& entry : entries) by_low[low[digits(entry) % kDigits]++] = entry;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    entries[high[digits(by_low[i]) / kDigits]++] = by_low[i];
+  }
+  for (auto begin = entries.begin(); begin != entries.end();) {
+    const std::size_t same = digits(*begin);
+    auto end = begin + 1;
+    while (end != entries.end() && digits(*end) == same) ++end;
+    if (end - begin > 1) std::sort(begin, end, kAfter);
+    begin = end;
+  }
 }
 
 }  // namespace
@@ -40,19 +92,17 @@ Ranked EvictionQueue::take(ItemId id) {
   } else if (const auto between = find(between_); between != between_.end()) {
     taken = *between;
     erase_between(static_cast<std::size_t>(between - between_.begin()));
-  } else if (const auto later = find(later_); later != later_.end()) {
-    taken = std::exchange(*later, later_.back());
-    later_.pop_back();
   } else {
-    return taken;  // unreachable: the caller knows that it is here
+    for (Pile& pile : piles_) {
+      if (const auto later = find(pile.entries); later != pile.entries.end()) {
+        taken = std::exchange(*later, pile.entries.back());
+        pile.entries.pop_back();
+        break;
+      }
+    }
   }
   --size_;
   return taken;
-}
-
-void EvictionQueue::append_to(std::vector<Ranked>& out) const {
-  out.reserve(out.size() + size_);
-  for_each([&out](const Ranked& entry) { out.push_back(entry); });
 }
 
 void EvictionQueue::push_between(Ranked entry) {
@@ -89,38 +139,48 @@ void EvictionQueue::erase_between(std::size_t index) {
   sift_up(hole, moved);
 }
 
-// Sorts those of later_ that go next: a quarter, or all where they are few.
 void EvictionQueue::refill() {
-  if (later_.size() > kFew) {
-    part_later();
-  } else {
-    sooner_.assign(later_.begin(), later_.end());
-    later_.clear();
+  while (used_ > 1 && piles_[used_ - 1].entries.empty()) --used_;
+  while (piles_[used_ - 1].entries.size() > kMany) {
+    if (used_ == piles_.size()) piles_.emplace_back();
+    const double fence = piles_[used_ - 1].fence;
+    part(piles_[used_ - 1], piles_[used_].entries);
+    piles_[used_].fence = fence;
+    ++used_;
+    if (piles_[used_ - 2].entries.empty()) break;  // they are all equal
   }
-  sort_sooner();
-  fence_ = sooner_.front().key;
+  Pile& last = piles_[used_ - 1];
+  if (last.entries.size() > kFew) {
+    part(last, sooner_);
+  } else {
+    sooner_.assign(last.entries.begin(), last.entries.end());
+    last.entries.clear();
+  }
+  sort(sooner_, scratch_);
+  last.fence = sooner_.front().key;
 }
 
-void EvictionQueue::part_later() {
-  std::array<Ranked, 15> sample;
-  const std::size_t stride = later_.size() / sample.size();
-  for (std::size_t i = 0; i < sample.size(); ++i) sample[i] = later_[i * stride + stride / 2];
-  const std::size_t parts = later_.size() > kMany ? 8 : 4;
-  Ranked* const first = sample.data() + sample.size() / parts;
-  std::nth_element(sample.begin(), first, sample.end(), kBefore);
-  const double fence = first->key;
+// Moves those that are evicted first, a quarter or so, to another list, which is empty.
+void EvictionQueue::part(Pile& from, std::vector<Ranked>& to) {
+  Ranked* const all = from.entries.data();
+  const std::size_t size = from.entries.size();
+  std::array<Ranked, 31> sample;
+  const std::size_t stride = size / sample.size();
+  for (std::size_t i = 0; i < sample.size(); ++i) sample[i] = all[i * stride + stride / 2];
+  Ranked* const quarter = sample.data() + sample.size() / 4;
+  std::nth_element(sample.begin(), quarter, sample.end(), kBefore);
+  const double fence = quarter->key;
 
-  sooner_.reserve(later_.size() / parts / 2 * 3);
+  to.reserve(size + size / 2);  // what is not used is not touched
   std::array<Ranked, kBlock> block;
-  Ranked* const all = later_.data();
-  const std::size_t size = later_.size();
   std::size_t stay = 0;
   for (std::size_t begin = 0; begin < size; begin += kBlock) {
     const std::size_t end = std::min(begin + kBlock, size);
+    const std::size_t ahead = end + kBlock <= size ? kBlock : 0;
     std::size_t go = 0;
-    // The next page: a processor fetches ahead by itself no further than a page's end.
-    for (std::size_t i = end; i < std::min(end + kBlock, size); i += 4) __builtin_prefetch(all + i, 1);
     for (std::size_t i = begin; i < end; ++i) {
+      // By itself a processor fetches ahead no further than to a page's end.
+      __builtin_prefetch(all + i + ahead, 1);
       // Both places are written every time: which one counts is not worth a branch to guess.
       const bool stays = all[i].key < fence;
       all[stay] = all[i];
@@ -128,54 +188,18 @@ void EvictionQueue::part_later() {
       stay += std::size_t{stays};
       go += std::size_t{!stays};
     }
-    sooner_.insert(sooner_.end(), block.data(), block.data() + go);
+    to.insert(to.end(), block.data(), block.data() + go);
   }
-  later_.resize(stay);
+  from.entries.resize(stay);
+  from.fence = fence;
 }
 
-// By the highest bits in which the keys differ, two digits of them, the lower one first; then those
-// that are equal in these.
-void EvictionQueue::sort_sooner() {
-  if (sooner_.size() < kRadix) {
-    std::sort(sooner_.begin(), sooner_.end(), kAfter);
-    return;
-  }
-  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
-  std::uint64_t most = 0;
-  for (const Ranked& entry : sooner_) {
-    least = std::min(least, bits_of(entry.key));
-    most = std::max(most, bits_of(entry.key));
-  }
-  const auto width = static_cast<int>(std::bit_width(most - least));
-  const int shift = std::max(0, width - 2 * kDigitBits);
-  const auto digits = [least, shift](const Ranked& entry) {
-    return static_cast<std::size_t>((bits_of(entry.key) - least) >> shift);
-  };
-  std::array<std::uint32_t, kDigits> low{};
-  std::array<std::uint32_t, kDigits> high{};
-  for (const Ranked& entry : sooner_) {
-    const std::size_t both = digits(entry);
-    ++low[both % kDigits];
-    ++high[both / kDigits];
-  }
-  std::uint32_t below_low = 0;
-  std::uint32_t below_high = 0;
-  for (std::size_t i = 0; i < kDigits; ++i) {
-    below_low += std::exchange(low[i], below_low);
-    below_high += std::exchange(high[i], below_high);
-  }
-  if (scratch_.size() < sooner_.size()) scratch_.resize(sooner_.size());
-  Ranked* const by_low = scratch_.data();
-  for (const Ranked& entry : sooner_) by_low[low[digits(entry) % kDigits]++] = entry;
-  for (std::size_t i = 0; i < sooner_.size(); ++i) {
-    sooner_[high[digits(by_low[i]) / kDigits]++] = by_low[i];
-  }
-  for (auto begin = sooner_.begin(); begin != sooner_.end();) {
-    auto end = begin + 1;
-    while (end != sooner_.end() && digits(*end) == digits(*begin)) ++end;
-    if (end - begin > 1) std::sort(begin, end, kAfter);
-    begin = end;
-  }
+void EvictionQueue::sorted(std::vector<Ranked>& out) const {
+  out.clear();
+  out.reserve(size_);
+  for_each([&out](const Ranked& entry) { out.push_back(entry); });
+  std::vector<Ranked> scratch;
+  sort(out, scratch);
 }
 
 }  // namespace checkroom::plan

@@ -1,8 +1,9 @@
 // EvictionQueue: the entries of a top k, of which the next to be evicted is known.
 //
-// Three parts, so that half a million entries cost few cache misses: those that are evicted late
-// lie unsorted; a quarter of all, those that go next, is sorted; newcomers that would belong there
-// lie in a heap beside it. When the sorted ones are used up, the next quarter is.
+// Only what goes next is sorted, so that half a million entries cost few cache misses. The others
+// lie in unsorted heaps: the first holds those that are evicted last; when nothing is sorted any
+// more, a quarter of the last heap is parted off and sorted, or becomes the next heap where it is
+// large. Newcomers that belong among the sorted ones wait beside them in a priority queue.
 //
 // Values; one thread. Nothing here throws but std::bad_alloc.
 #pragma once
@@ -34,16 +35,18 @@ inline bool evicted_before(const Ranked& a, const Ranked& b) {
 class EvictionQueue {
  public:
   [[nodiscard]] std::size_t size() const { return size_; }
-  void reserve(std::size_t entries) { later_.reserve(entries); }
+  void reserve(std::size_t entries) { piles_.front().entries.reserve(entries); }
   // By value, and put together in place: an entry that is built in one place and copied to another
   // stalls the processor.
   void push(Ranked entry) {
     ++size_;
-    if (entry.key < fence_) {
-      later_.emplace_back(entry.key, entry.order, entry.id);
-    } else {
-      push_between(entry);
+    for (std::size_t i = 0; i < used_; ++i) {
+      if (entry.key < piles_[i].fence) {
+        piles_[i].entries.emplace_back(entry.key, entry.order, entry.id);
+        return;
+      }
     }
+    push_between(entry);
   }
   // What the next three ask for, after each change: puts so much in order as it takes. Not of an
   // empty queue.
@@ -70,27 +73,33 @@ class EvictionQueue {
   }
   // The entry of this id, which is in the queue.
   Ranked take(ItemId id);
-  // Appends all entries, in no order.
-  void append_to(std::vector<Ranked>& out) const;
   template <typename Visit>
   void for_each(Visit visit) const;
+  // All entries, the last to be evicted first.
+  void sorted(std::vector<Ranked>& out) const;
 
  private:
   static constexpr std::size_t kSoon = 16;
   static constexpr std::size_t kArity = 4;  // of the heap
 
+  // Unsorted. The keys are below the fence; those of the piles after it, and of all that is in
+  // order, are not.
+  struct Pile {
+    std::vector<Ranked> entries;
+    double fence = std::numeric_limits<double>::infinity();
+  };
+
   void refill();
-  void part_later();
-  void sort_sooner();
+  static void part(Pile& from, std::vector<Ranked>& to);
   void push_between(Ranked entry);
   void erase_between(std::size_t index);
   void sift_up(std::size_t hole, Ranked entry);
 
   std::size_t size_ = 0;
-  std::vector<Ranked> later_;  // their keys are below the fence, those of all others are not
-  double fence_ = std::numeric_limits<double>::infinity();
-  std::vector<Ranked> sooner_;   // the next at the back
-  std::vector<Ranked> between_;  // the next at the front
+  std::vector<Pile> piles_ = std::vector<Pile>(1);  // those that are evicted last first
+  std::size_t used_ = 1;                            // of the piles; the others keep their memory
+  std::vector<Ranked> sooner_;                      // the next at the back
+  std::vector<Ranked> between_;                     // the next at the front
   std::vector<Ranked> scratch_;
   Ranked next_;  // once prepared
   bool next_is_between_ = false;
@@ -98,7 +107,9 @@ class EvictionQueue {
 
 template <typename Visit>
 void EvictionQueue::for_each(Visit visit) const {
-  for (const Ranked& entry : later_) visit(entry);
+  for (const Pile& pile : piles_) {
+    for (const Ranked& entry : pile.entries) visit(entry);
+  }
   for (const Ranked& entry : sooner_) visit(entry);
   for (const Ranked& entry : between_) visit(entry);
 }

@@ -66,9 +66,6 @@ class RunCalendar {
   // Positions of a batch from 1 on; where epochs or steps are not known they count in a unit of
   // their own.
   [[nodiscard]] std::int64_t epoch_of(std::int64_t batch) const { return (batch - 1) / batches_; }
-  [[nodiscard]] std::int64_t epoch_of_step(std::int64_t step) const {
-    return (step - step_offset_ - 1) / steps_;
-  }
   // The step with which so many epochs are done, counted from the start of training.
   [[nodiscard]] std::int64_t step_of_epoch(std::int64_t epochs) const {
     return step_offset_ + epochs * steps_;

@@ -76,45 +76,59 @@ std::optional<SaveKind> SaveWalk::visit(std::int64_t batch) {
 
 // Where one interval of steps, or of whole epochs, is all that makes the run save. An epoch that
 // the run's end cuts short is left to next(), and so is a step that was begun.
-SaveStride SaveWalk::stride() const {
+SaveStride SaveWalk::take_stride() {
   SaveStride stride;
   const bool other_reasons =
       triggers_.defers || triggers_.last_every_epoch || triggers_.every_batches > 0;
   if (ended_ || other_reasons || retry_ != kNever) return stride;
-  stride.by_steps = triggers_.every_steps > 0;
-  if (!stride.by_steps && !(triggers_.every_epochs > 0 && triggers_.on_train_epoch_end)) {
-    return stride;
-  }
-  stride.every = stride.by_steps ? triggers_.every_steps : triggers_.every_epochs;
+  const bool by_steps = triggers_.every_steps > 0;
+  if (!by_steps && !(triggers_.every_epochs > 0 && triggers_.on_train_epoch_end)) return stride;
+  const std::int64_t every = by_steps ? triggers_.every_steps : triggers_.every_epochs;
   // Of a run without an end a part, so that no position in it leaves 64 bits.
   const std::int64_t end = std::min(calendar_.end(), at_ + (kNever - at_) / 4);
   const auto done_at = [&](std::int64_t batch) {
-    return stride.by_steps ? calendar_.step_at(batch) : batch / calendar_.batches_per_epoch();
+    return by_steps ? calendar_.step_at(batch) : batch / calendar_.batches_per_epoch();
   };
-  stride.first = next_multiple(stride.every, done_at(at_));
+  const auto batch_of = [&](std::int64_t done) {
+    return by_steps ? calendar_.batch_of_step(done) : done * calendar_.batches_per_epoch();
+  };
+  const std::int64_t first = next_multiple(every, done_at(at_));
   const std::int64_t done = done_at(end);
-  if (stride.first <= done) stride.count = (done - stride.first) / stride.every + 1;
+  if (first > done) return stride;
+  stride.count = (done - first) / every + 1;
+  const SaveEvent event = event_of(batch_of(first), SaveKind::kRules);
+  stride.epoch = event.epoch;
+  stride.step = event.step;
+  const std::int64_t length = calendar_.steps_per_epoch().value_or(0);
+  if (!by_steps) {
+    stride.more_epochs = every;
+    stride.more_steps = every * length;
+  } else {
+    stride.more_steps = every;
+    if (length > 0) {
+      stride.more_epochs = every / length;
+      stride.more_inside = every % length;
+      stride.inside = event.step - calendar_.step_of_epoch(event.epoch);
+      stride.length = length;
+    }
+  }
+  // As if next() had yielded them.
+  at_ = batch_of(first + (stride.count - 1) * every);
+  saved_step_ = calendar_.step_at(at_);
+  any_ = true;
   return stride;
 }
 
-void SaveWalk::skip(const SaveStride& stride) {
-  const std::int64_t done = stride.first + (stride.count - 1) * stride.every;
-  at_ = stride.by_steps ? calendar_.batch_of_step(done) : done * calendar_.batches_per_epoch();
-  saved_step_ = calendar_.step_at(at_);
-  any_ = true;
-}
-
-std::optional<SaveEvent> SaveEvents::walk() {
+bool SaveEvents::go_on() {
+  stride_ = walk_.take_stride();
+  if (stride_.count > 0) return true;
   const std::optional<SaveEvent> event = walk_.next();
-  if (event) find_stride();
-  return event;
-}
-
-void SaveEvents::find_stride() {
-  stride_ = walk_.stride();
-  left_ = stride_.count;
-  done_ = stride_.first;
-  if (left_ > 0) walk_.skip(stride_);
+  if (!event) return false;
+  stride_.count = 1;
+  stride_.kind = event->kind;
+  stride_.epoch = event->epoch;
+  stride_.step = event->step;
+  return true;
 }
 
 }  // namespace checkroom::plan

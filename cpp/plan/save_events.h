@@ -29,12 +29,32 @@ struct SaveEvent {
   friend bool operator==(const SaveEvent&, const SaveEvent&) = default;
 };
 
-// Events of kRules that follow each other at one distance, in epochs or in steps.
+// Events that follow each other at one distance, in steps or in whole epochs.
 struct SaveStride {
   std::int64_t count = 0;
-  std::int64_t first = 0;  // so many epochs, or steps, are done at the first
-  std::int64_t every = 1;
-  bool by_steps = false;
+  SaveKind kind = SaveKind::kRules;
+  std::int64_t epoch = 0;  // of the next one
+  std::int64_t step = 0;
+  std::int64_t inside = 0;       // steps of its epoch that are done
+  std::int64_t more_epochs = 0;  // from one to the next
+  std::int64_t more_steps = 0;
+  std::int64_t more_inside = 0;
+  std::int64_t length = 0;  // steps of an epoch
+
+  // The next one, of at least one. Put together where it goes: a copy would stall the processor.
+  SaveEvent take() {
+    const std::int64_t its_epoch = epoch;
+    const std::int64_t its_step = step;
+    --count;
+    epoch += more_epochs;
+    step += more_steps;
+    inside += more_inside;
+    if (inside > length) {
+      inside -= length;
+      ++epoch;
+    }
+    return {its_epoch, its_step, kind};
+  }
 };
 
 class SaveWalk {
@@ -43,18 +63,8 @@ class SaveWalk {
 
   // The next event; none at the run's end. A run without an end never runs out.
   std::optional<SaveEvent> next();
-  // What next() is about to yield, as far as it is at one distance.
-  [[nodiscard]] SaveStride stride() const;
-  // The event of a stride at which so many epochs, or steps, are done.
-  [[nodiscard]] SaveEvent event_at(const SaveStride& stride, std::int64_t done) const {
-    if (stride.by_steps) {
-      return {calendar_.knows_epoch() ? calendar_.epoch_of_step(done) : -1, done, SaveKind::kRules};
-    }
-    return {done - 1, calendar_.knows_step() ? calendar_.step_of_epoch(done) : -1,
-            SaveKind::kRules};
-  }
-  // Takes the events of stride(), which are one or more, as yielded.
-  void skip(const SaveStride& stride);
+  // Takes those events from next() that are at one distance; there may be none.
+  SaveStride take_stride();
 
  private:
   static constexpr std::int64_t kNever = RunCalendar::kNever;
@@ -75,41 +85,34 @@ class SaveWalk {
 
 class SaveEvents {
  public:
-  explicit SaveEvents(const RunCalendar& calendar) : walk_(calendar) { find_stride(); }
+  explicit SaveEvents(const RunCalendar& calendar) : walk_(calendar) {}
   // Throws as RunCalendar.
   explicit SaveEvents(const RunSpec& spec) : SaveEvents(RunCalendar(spec)) {}
 
   // As SaveWalk::next().
-  std::optional<SaveEvent> next() { return left_ > 0 ? next_of_stride() : walk(); }
+  std::optional<SaveEvent> next() {
+    if (stride_.count == 0 && !go_on()) return std::nullopt;
+    return stride_.take();
+  }
   // Calls visit(event) for what next() has yet to yield, until it says false.
   template <typename Visit>
   void for_each(Visit visit);
 
  private:
-  SaveEvent next_of_stride() {
-    const std::int64_t done = done_;
-    if (--left_ > 0) done_ += stride_.every;
-    return walk_.event_at(stride_, done);
-  }
-  std::optional<SaveEvent> walk();
-  void find_stride();
+  // Finds the next stride, be it a single event. False: there is none.
+  bool go_on();
 
   SaveWalk walk_;  // beyond the stride
   SaveStride stride_;
-  std::int64_t left_ = 0;  // of the stride
-  std::int64_t done_ = 0;  // epochs, or steps, at its next one
 };
 
-// The strides in a loop of their own, whose events need not pass through memory.
 template <typename Visit>
 void SaveEvents::for_each(Visit visit) {
-  for (;;) {
-    while (left_ > 0) {
-      if (!visit(next_of_stride())) return;
+  do {
+    while (stride_.count > 0) {
+      if (!visit(stride_.take())) return;
     }
-    const std::optional<SaveEvent> event = walk();
-    if (!event || !visit(*event)) return;
-  }
+  } while (go_on());
 }
 
 }  // namespace checkroom::plan
