@@ -17,9 +17,10 @@ from checkroom._checkpoint_io import CheckroomIOMixin
 from checkroom._core import Item, RetentionPolicy
 from checkroom._guard import Guard, Removal, item_as_dict, valid_items
 from checkroom._options import GuardOptions, KeepRuleLike, LastAs, Preflight, WhenFull
-from checkroom._preflight import Sizes, preflight
+from checkroom._preflight import preflight
 from checkroom._rehearsal import Rehearsal, is_rehearsal
 from checkroom._saving import SaveFailedError, SavingMixin
+from checkroom._sizes import Sizes
 
 __all__ = ["GuardMixin"]
 

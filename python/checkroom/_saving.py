@@ -20,7 +20,7 @@ from checkroom._errors import DiskFullError
 from checkroom._guard import Decision, Guard, Outcome, Ticket
 from checkroom._last import LastMixin, SaveFailedError
 from checkroom._options import GuardOptions
-from checkroom._preflight import Sizes
+from checkroom._sizes import Sizes
 
 __all__ = ["SaveFailedError", "SavingMixin"]
 
@@ -291,8 +291,9 @@ class SavingMixin(LastMixin):
                 told = Outcome(
                     False, error=f"{type(error).__name__}: {error}", errnum=getattr(error, "errno", None) or 0
                 )
-            if told.published:
-                self._sizes.learn(told.bytes)
+            note = self._sizes.learn(told.bytes) if told.published else None
+            if note:
+                self._warn(f"checkroom: {note}")
         outcome: Outcome = trainer.strategy.broadcast(told)
         if not outcome.published:
             raise SaveFailedError(outcome, None if ticket is None else ticket.error)
