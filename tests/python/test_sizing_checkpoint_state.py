@@ -154,6 +154,12 @@ def test_a_score_in_a_name_is_short_or_long_or_known(tmp_path: Path) -> None:
     assert names(states(checkpoint(), 0, metrics={"val_loss": 12.3})[1]) == ["val_loss=12.30"]
 
 
+def test_names_that_only_scores_tell_apart_are_as_many_as_there_are_files(tmp_path: Path) -> None:
+    least, most = states(Theirs(tmp_path, filename="{val_loss:.2f}", monitor="val_loss", save_top_k=3), 5)
+    assert [len(name) for name in names(least)] == [13, 13, 13]
+    assert len(set(names(least))) == len(set(names(most))) == 3
+
+
 def test_rules_and_a_cap_leave_it_open_what_is_kept(tmp_path: Path) -> None:
     least, most = states(ModelCheckpoint(tmp_path, monitor="val_loss", keep=[KeepLast(2)]), 5)
     assert (len(items(least)), len(items(most))) == (1, 6)

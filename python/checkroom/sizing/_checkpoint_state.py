@@ -262,6 +262,8 @@ class _State:
         while looks and (path in taken or (path not in own and os.path.exists(path))):
             path = named(version)
             version += 1
+        if path in taken and callback._enable_version_counter:
+            return _another(path, taken)
         return path
 
     def _formatted(self, save: _Save, values: Mapping[str, Any], template: str | None, version: int | None) -> str:
@@ -314,6 +316,17 @@ class _State:
         if (self.keeps_more and fullest) or (callback.monitor is None and callback.save_top_k == -1):
             return list(known.values())
         return [known[name] for name in map(os.path.basename, entries) if name in known]
+
+
+def _another(path: str, taken: Collection[str]) -> str:
+    """A path of the same length that is not taken: only its length matters, and that a pickle holds it once."""
+    stem, extension = os.path.splitext(path)
+    index = 0
+    while path in taken:
+        text = str(index)
+        path = f"{stem[: -len(text)]}{text}{extension}"
+        index += 1
+    return path
 
 
 def _ends(saves: Sequence[_Save], limit: int) -> list[_Save]:
