@@ -101,30 +101,44 @@ std::optional<std::int64_t> count(const std::optional<Bytes>& bytes) {
 }
 
 void bind_configuration(py::module_& module) {
-  py::class_<Configuration>(module, "Configuration",
-                            "Arguments of ModelCheckpoint for a run, and what they need.")
-      .def_property_readonly("kind",
-                             [](const Configuration& self) -> py::object {
-                               if (self.kind.empty()) return py::none();
-                               return py::str(self.kind);
-                             })
-      .def_property_readonly("spec", [](const Configuration& self) { return self.advised.spec; })
-      .def_property_readonly("need_bytes",
-                             [](const Configuration& self) { return count(self.advised.need); })
-      .def_property_readonly("margin_bytes",
-                             [](const Configuration& self) -> std::optional<std::int64_t> {
-                               if (!self.advised.need) return std::nullopt;
-                               return self.advised.margin.count();
-                             })
-      .def_property_readonly("fits",
-                             [](const Configuration& self) {
-                               return self.advised.need && self.advised.margin.count() >= 0;
-                             })
+  py::class_<Configuration>(
+      module, "Configuration",
+      "Arguments of ModelCheckpoint for a run, and what they need: an option of advise().")
+      .def_property_readonly(
+          "kind",
+          [](const Configuration& self) -> py::object {
+            if (self.kind.empty()) return py::none();
+            return py::str(self.kind);
+          },
+          "Why it is advised: strategy, last, newest, no_last or cap; None: it is the run's own, "
+          "or the smallest.")
+      .def_property_readonly(
+          "spec", [](const Configuration& self) { return self.advised.spec; },
+          "The run with these arguments.")
+      .def_property_readonly(
+          "need_bytes", [](const Configuration& self) { return count(self.advised.need); },
+          "Bytes of checkpoints and logs at once, at the most; None: without bound.")
+      .def_property_readonly(
+          "margin_bytes",
+          [](const Configuration& self) -> std::optional<std::int64_t> {
+            if (!self.advised.need) return std::nullopt;
+            return self.advised.margin.count();
+          },
+          "Bytes that are left of what there is; negative: bytes that are short; None: without "
+          "bound.")
+      .def_property_readonly(
+          "fits",
+          [](const Configuration& self) {
+            return self.advised.need && self.advised.margin.count() >= 0;
+          },
+          "Does it fit?")
       .def_property_readonly(
           "model_checkpoint",
-          [](const Configuration& self) { return arguments_of(self.advised.spec); })
-      .def_property_readonly("call",
-                             [](const Configuration& self) { return call_of(self.advised.spec); })
+          [](const Configuration& self) { return arguments_of(self.advised.spec); },
+          "The arguments of ModelCheckpoint, as a dict.")
+      .def_property_readonly(
+          "call", [](const Configuration& self) { return call_of(self.advised.spec); },
+          "The ModelCheckpoint(...) call to paste.")
       .def("__repr__", [](const Configuration& self) {
         return py::str("Configuration({}, need_bytes={}, margin_bytes={})")
             .format(call_of(self.advised.spec), count(self.advised.need),
@@ -138,44 +152,58 @@ struct BoundAdvice {
 };
 
 void bind_advice_class(py::module_& module) {
-  py::class_<BoundAdvice>(module, "Advice", "Which arguments fit into the space that there is.")
-      .def_property_readonly("have_bytes", [](const BoundAdvice& self) { return self.have; })
-      .def_property_readonly("rule",
-                             [](const BoundAdvice& self) { return plan::rule_of(self.advice); })
-      .def_property_readonly("strategy",
-                             [](const BoundAdvice& self) { return self.advice.strategy.name; })
-      .def_property_readonly("own",
-                             [](const BoundAdvice& self) {
-                               return Configuration{self.advice.own, ""};
-                             })
-      .def_property_readonly("options",
-                             [](const BoundAdvice& self) {
-                               std::vector<Configuration> options;
-                               for (const plan::Advice::Choice& choice : self.advice.fits) {
-                                 const plan::Advised& advised = choice;
-                                 options.push_back({advised, text(choice.kind)});
-                               }
-                               return options;
-                             })
-      .def_property_readonly("smallest",
-                             [](const BoundAdvice& self) {
-                               return Configuration{self.advice.smallest, ""};
-                             })
-      .def_property_readonly("weights_only",
-                             [](const BoundAdvice& self) -> std::optional<Configuration> {
-                               if (!self.advice.weights_only) return std::nullopt;
-                               return Configuration{*self.advice.weights_only, ""};
-                             })
-      .def_property_readonly("short_by",
-                             [](const BoundAdvice& self) -> std::int64_t {
-                               if (!self.advice.fits.empty() || !self.advice.smallest.need)
-                                 return 0;
-                               return std::max<std::int64_t>(0,
-                                                             -self.advice.smallest.margin.count());
-                             })
+  py::class_<BoundAdvice>(
+      module, "Advice", "Which arguments fit into the space that there is: what advise() answers.")
+      .def_property_readonly(
+          "have_bytes", [](const BoundAdvice& self) { return self.have; },
+          "Bytes that checkpoints and logs may occupy.")
+      .def_property_readonly(
+          "rule", [](const BoundAdvice& self) { return plan::rule_of(self.advice); },
+          "By what rule the options are ordered, in a sentence.")
+      .def_property_readonly(
+          "strategy", [](const BoundAdvice& self) { return self.advice.strategy.name; },
+          "What suits a run of this length: short, medium or long.")
+      .def_property_readonly(
+          "own",
+          [](const BoundAdvice& self) {
+            return Configuration{self.advice.own, ""};
+          },
+          "The arguments as they were asked about.")
+      .def_property_readonly(
+          "options",
+          [](const BoundAdvice& self) {
+            std::vector<Configuration> options;
+            for (const plan::Advice::Choice& choice : self.advice.fits) {
+              const plan::Advised& advised = choice;
+              options.push_back({advised, text(choice.kind)});
+            }
+            return options;
+          },
+          "What fits, best first.")
+      .def_property_readonly(
+          "smallest",
+          [](const BoundAdvice& self) {
+            return Configuration{self.advice.smallest, ""};
+          },
+          "What needs the least of all that was tried.")
+      .def_property_readonly(
+          "weights_only",
+          [](const BoundAdvice& self) -> std::optional<Configuration> {
+            if (!self.advice.weights_only) return std::nullopt;
+            return Configuration{*self.advice.weights_only, ""};
+          },
+          "With weights only, where nothing but that fits.")
+      .def_property_readonly(
+          "short_by",
+          [](const BoundAdvice& self) -> std::int64_t {
+            if (!self.advice.fits.empty() || !self.advice.smallest.need) return 0;
+            return std::max<std::int64_t>(0, -self.advice.smallest.margin.count());
+          },
+          "Bytes that are short where nothing fits; 0: something does.")
       .def_property_readonly(
           "fitting_checkpoint_bytes",
-          [](const BoundAdvice& self) { return self.advice.fitting_file.count(); })
+          [](const BoundAdvice& self) { return self.advice.fitting_file.count(); },
+          "Of so many bytes a checkpoint would have to be for the smallest to fit.")
       .def("__repr__", [](const BoundAdvice& self) {
         return py::str("Advice(have_bytes={}, options={})")
             .format(self.have, self.advice.fits.size());

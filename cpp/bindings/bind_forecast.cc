@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "bind_run_spec.h"
 #include "bindings.h"
-#include "plan/admission.h"
 #include "plan/forecast.h"
 
 namespace py = pybind11;
@@ -36,17 +35,23 @@ WrittenRange range(const plan::WrittenRange& written) {
 
 void bind_ranges(py::module_& module) {
   py::class_<Range>(module, "Range", "The least and the most that a figure can be.")
-      .def_property_readonly("least", [](const Range& self) { return self.least; })
-      .def_property_readonly("most", [](const Range& self) { return self.most; })
+      .def_property_readonly(
+          "least", [](const Range& self) { return self.least; }, "The least.")
+      .def_property_readonly(
+          "most", [](const Range& self) { return self.most; }, "The most.")
       .def("__repr__", [](const Range& self) {
         return py::str("Range(least={}, most={})").format(self.least, self.most);
       });
   py::class_<WrittenRange>(module, "WrittenRange",
                            "Bytes written: the least, the most, and what independent scores lead "
                            "to on average.")
-      .def_property_readonly("least", [](const WrittenRange& self) { return self.least; })
-      .def_property_readonly("most", [](const WrittenRange& self) { return self.most; })
-      .def_property_readonly("expected", [](const WrittenRange& self) { return self.expected; })
+      .def_property_readonly(
+          "least", [](const WrittenRange& self) { return self.least; }, "The least, in bytes.")
+      .def_property_readonly(
+          "most", [](const WrittenRange& self) { return self.most; }, "The most, in bytes.")
+      .def_property_readonly(
+          "expected", [](const WrittenRange& self) { return self.expected; },
+          "In bytes, on average, for scores that do not depend on each other.")
       .def("__repr__", [](const WrittenRange& self) {
         return py::str("WrittenRange(least={}, most={}, expected={})")
             .format(self.least, self.most, self.expected);
@@ -56,20 +61,39 @@ void bind_ranges(py::module_& module) {
 void bind_save_point(py::module_& module) {
   using plan::SavePoint;
   py::class_<SavePoint>(module, "SavePoint", "The state after one opportunity to save.")
-      .def_property_readonly("index", [](const SavePoint& self) { return self.index; })
-      .def_property_readonly("epoch", [](const SavePoint& self) { return self.epoch; })
-      .def_property_readonly("step", [](const SavePoint& self) { return self.step; })
-      .def_property_readonly("seconds", [](const SavePoint& self) { return self.seconds; })
-      .def_property_readonly("saved", [](const SavePoint& self) { return self.saved; })
-      .def_property_readonly("last_only", [](const SavePoint& self) { return self.last_only; })
-      .def_property_readonly("files", [](const SavePoint& self) { return range(self.files); })
-      .def_property_readonly("at_rest_bytes",
-                             [](const SavePoint& self) { return range(self.at_rest); })
-      .def_property_readonly("peak_bytes", [](const SavePoint& self) { return range(self.peak); })
-      .def_property_readonly("peak_files",
-                             [](const SavePoint& self) { return range(self.peak_files); })
-      .def_property_readonly("written_bytes",
-                             [](const SavePoint& self) { return range(self.written); })
+      .def_property_readonly(
+          "index", [](const SavePoint& self) { return self.index; },
+          "Its place in the timeline, from 0.")
+      .def_property_readonly(
+          "epoch", [](const SavePoint& self) { return self.epoch; }, "From 0, as Lightning counts.")
+      .def_property_readonly(
+          "step", [](const SavePoint& self) { return self.step; },
+          "The global step: optimizer steps so far.")
+      .def_property_readonly(
+          "seconds", [](const SavePoint& self) { return self.seconds; },
+          "Since the start of training; None: how long a step takes was not given.")
+      .def_property_readonly(
+          "saved", [](const SavePoint& self) { return self.saved; },
+          "Is a file certainly (True) or certainly not (False) written here? None: the scores "
+          "decide.")
+      .def_property_readonly(
+          "last_only", [](const SavePoint& self) { return self.last_only; },
+          "Is `last` the only file that is written here?")
+      .def_property_readonly(
+          "files", [](const SavePoint& self) { return range(self.files); },
+          "Files that own blocks, after pruning.")
+      .def_property_readonly(
+          "at_rest_bytes", [](const SavePoint& self) { return range(self.at_rest); },
+          "Bytes of checkpoints after pruning.")
+      .def_property_readonly(
+          "peak_bytes", [](const SavePoint& self) { return range(self.peak); },
+          "Bytes of checkpoints at the worst moment of this save.")
+      .def_property_readonly(
+          "peak_files", [](const SavePoint& self) { return range(self.peak_files); },
+          "Files that own blocks at that moment.")
+      .def_property_readonly(
+          "written_bytes", [](const SavePoint& self) { return range(self.written); },
+          "Bytes written since the start.")
       .def("__repr__", [](const SavePoint& self) {
         return py::str("SavePoint(index={}, epoch={}, step={}, files={}..{}, peak_bytes={}..{})")
             .format(self.index, self.epoch, self.step, self.files.least, self.files.most,
@@ -81,13 +105,18 @@ void bind_filesystem(py::module_& module) {
   using plan::FilesystemForecast;
   py::class_<FilesystemForecast>(module, "FilesystemForecast",
                                  "One filesystem's share: destination, staging or logs.")
-      .def_property_readonly("name", [](const FilesystemForecast& self) { return self.name; })
-      .def_property_readonly("at_rest_bytes",
-                             [](const FilesystemForecast& self) { return range(self.at_rest); })
-      .def_property_readonly("peak_bytes",
-                             [](const FilesystemForecast& self) { return range(self.peak); })
-      .def_property_readonly("written_bytes",
-                             [](const FilesystemForecast& self) { return range(self.written); })
+      .def_property_readonly(
+          "name", [](const FilesystemForecast& self) { return self.name; },
+          "destination, staging or logs.")
+      .def_property_readonly(
+          "at_rest_bytes", [](const FilesystemForecast& self) { return range(self.at_rest); },
+          "Bytes at the end of the run.")
+      .def_property_readonly(
+          "peak_bytes", [](const FilesystemForecast& self) { return range(self.peak); },
+          "Bytes at the worst moment.")
+      .def_property_readonly(
+          "written_bytes", [](const FilesystemForecast& self) { return range(self.written); },
+          "Bytes written over the whole run.")
       .def("__repr__", [](const FilesystemForecast& self) {
         return py::str("FilesystemForecast({!r}, peak_bytes={}..{})")
             .format(self.name, self.peak.least.count(), self.peak.most.count());
@@ -111,6 +140,10 @@ std::size_t place(const TimelineView& view, std::int64_t index) {
 void bind_timeline(py::module_& module) {
   py::class_<TimelineView>(module, "Timeline", "The save points of a forecast, made when asked.")
       .def("__len__", [](const TimelineView& self) { return self.forecast->timeline().size(); })
+      .def("__repr__",
+           [](const TimelineView& self) {
+             return py::str("Timeline({} save points)").format(self.forecast->timeline().size());
+           })
       .def("__getitem__",
            [](const TimelineView& self, std::int64_t index) {
              return self.forecast->timeline().at(place(self, index));
@@ -135,43 +168,84 @@ std::optional<plan::SavePoint> first(const plan::Forecast& self, std::int64_t ha
 
 void bind_figures(py::class_<plan::Forecast, Shared>& bound) {
   using plan::Forecast;
-  bound.def_property_readonly("spec", [](const Forecast& self) { return self.spec(); })
-      .def_property_readonly("files", [](const Forecast& self) { return range(self.files()); })
-      .def_property_readonly("at_rest_bytes",
-                             [](const Forecast& self) { return range(self.at_rest()); })
-      .def_property_readonly("peak_files",
-                             [](const Forecast& self) { return range(self.peak_files()); })
-      .def_property_readonly("peak_bytes", [](const Forecast& self) { return range(self.peak()); })
-      .def_property_readonly("written_bytes",
-                             [](const Forecast& self) { return range(self.written()); })
-      .def_property_readonly("tensorboard_bytes",
-                             [](const Forecast& self) { return self.tensorboard().count(); })
-      .def_property_readonly("csv_bytes", [](const Forecast& self) { return self.csv().count(); })
-      .def_property_readonly("total_bytes",
-                             [](const Forecast& self) { return range(self.total()); })
-      .def_property_readonly("fixed_bytes",
-                             [](const Forecast& self) { return self.fixed().count(); })
-      .def_property_readonly("epochs", [](const Forecast& self) { return self.epochs(); })
-      .def_property_readonly("steps", [](const Forecast& self) { return self.steps(); })
-      .def_property_readonly("seconds", [](const Forecast& self) { return self.seconds(); })
-      .def_property_readonly("has_end", [](const Forecast& self) { return self.has_end(); })
-      .def_property_readonly("bytes_per_epoch",
-                             [](const Forecast& self) { return self.bytes_per_epoch(); })
-      .def_property_readonly("kept", [](const Forecast& self) { return self.kept(); })
-      .def_property_readonly("filesystems", [](const Forecast& self) {
-        py::dict filesystems;
-        for (const plan::FilesystemForecast& one : self.filesystems()) {
-          filesystems[py::str(one.name)] = one;
-        }
-        return filesystems;
-      });
+  bound
+      .def_property_readonly(
+          "spec", [](const Forecast& self) { return self.spec(); }, "The run.")
+      .def_property_readonly(
+          "files", [](const Forecast& self) { return range(self.files()); },
+          "Checkpoint files that own blocks at the end of the run.")
+      .def_property_readonly(
+          "at_rest_bytes", [](const Forecast& self) { return range(self.at_rest()); },
+          "Bytes of checkpoints at the end of the run.")
+      .def_property_readonly(
+          "peak_files", [](const Forecast& self) { return range(self.peak_files()); },
+          "Files that own blocks at the worst moment of any save.")
+      .def_property_readonly(
+          "peak_bytes", [](const Forecast& self) { return range(self.peak()); },
+          "Bytes of checkpoints at the worst moment of any save.")
+      .def_property_readonly(
+          "written_bytes", [](const Forecast& self) { return range(self.written()); },
+          "Bytes of checkpoints written over the whole run.")
+      .def_property_readonly(
+          "tensorboard_bytes", [](const Forecast& self) { return self.tensorboard().count(); },
+          "Bytes of TensorBoard logs at the end.")
+      .def_property_readonly(
+          "csv_bytes", [](const Forecast& self) { return self.csv().count(); },
+          "Bytes of CSV logs at the end.")
+      .def_property_readonly(
+          "total_bytes", [](const Forecast& self) { return range(self.total()); },
+          "Bytes at the end, everything counted: checkpoints, logs, dataset, model files and the "
+          "rest.")
+      .def_property_readonly(
+          "fixed_bytes", [](const Forecast& self) { return self.fixed().count(); },
+          "Bytes that do not grow with the run: dataset, model files and the rest.")
+      .def_property_readonly(
+          "epochs", [](const Forecast& self) { return self.epochs(); },
+          "Whole epochs of the run; None: unknown, or without an end.")
+      .def_property_readonly(
+          "steps", [](const Forecast& self) { return self.steps(); },
+          "Optimizer steps of the run; None: unknown, or without an end.")
+      .def_property_readonly(
+          "seconds", [](const Forecast& self) { return self.seconds(); },
+          "How long the run takes; None: how long a step takes was not given.")
+      .def_property_readonly(
+          "has_end", [](const Forecast& self) { return self.has_end(); },
+          "Does the run end by itself?")
+      .def_property_readonly(
+          "bytes_per_epoch", [](const Forecast& self) { return self.bytes_per_epoch(); },
+          "Bytes that an epoch adds for good, where the run has no end; None: it has one.")
+      .def_property_readonly(
+          "kept", [](const Forecast& self) { return self.kept(); },
+          "Opportunities to save whose files are left at the end, as places in the timeline; None: "
+          "the scores were not given.")
+      .def_property_readonly(
+          "filesystems",
+          [](const Forecast& self) {
+            py::dict filesystems;
+            for (const plan::FilesystemForecast& one : self.filesystems()) {
+              filesystems[py::str(one.name)] = one;
+            }
+            return filesystems;
+          },
+          "Each filesystem's share: destination, staging and logs, by name.");
 }
 
 void bind_forecast_class(py::module_& module) {
   using plan::Forecast;
-  py::class_<Forecast, Shared> bound(module, "Forecast", "A run, played ahead.");
+  py::class_<Forecast, Shared> bound(
+      module, "Forecast",
+      "A run, played ahead: what forecast() answers. Figures are of the "
+      "end of the run and of its worst moment.\n\n"
+      "Example:\n    >>> import checkroom\n"
+      "    >>> spec = checkroom.RunSpec(max_epochs=5, save_top_k=-1, checkpoint_bytes=100)\n"
+      "    >>> forecast = checkroom.forecast(spec)\n"
+      "    >>> forecast.files.most, forecast.at_rest_bytes.most\n    (5, 500)\n"
+      "    >>> [point.at_rest_bytes.most for point in forecast.timeline[:3]]\n    [100, 200, 300]");
   bind_figures(bound);
-  bound.def_property_readonly("timeline", [](const Shared& self) { return TimelineView{self}; })
+  bound
+      .def_property_readonly(
+          "timeline", [](const Shared& self) { return TimelineView{self}; },
+          "The state after each opportunity to save; of a run without an end, the first 1,024.")
       .def(
           "first_save_that_may_not_fit",
           [](const Forecast& self, std::int64_t have) {
@@ -201,6 +275,7 @@ void bind_forecast_class(py::module_& module) {
           "Opportunities whose files are kept after the one at ``index``; ``None``: the scores "
           "were not given.")
       .def("__repr__", [](const Forecast& self) {
+        if (!self.has_end()) return py::str("Forecast(without an end)");
         return py::str("Forecast({} saves)").format(self.timeline().size());
       });
 }
@@ -247,78 +322,6 @@ Shared make_forecast(const plan::RunSpec& spec, const py::object& scores) {
   return std::make_shared<plan::Forecast>(plan::forecast(spec, values ? &*values : nullptr));
 }
 
-const char* text(plan::AdmissionVerdict verdict) {
-  switch (verdict) {
-    case plan::AdmissionVerdict::kAdmit:
-      return "admit";
-    case plan::AdmissionVerdict::kPruneFirst:
-      return "prune_first";
-    case plan::AdmissionVerdict::kWait:
-      return "wait";
-    case plan::AdmissionVerdict::kRefuse:
-      break;
-  }
-  return "refuse";
-}
-
-const char* text(plan::Limit limit) {
-  switch (limit) {
-    case plan::Limit::kFilesystem:
-      return "filesystem";
-    case plan::Limit::kCap:
-      return "cap";
-    case plan::Limit::kFloor:
-      return "floor";
-    case plan::Limit::kInodes:
-      return "inodes";
-    case plan::Limit::kQuota:
-      return "quota";
-    case plan::Limit::kLeases:
-      return "leases";
-    case plan::Limit::kNone:
-      break;
-  }
-  return "none";
-}
-
-std::optional<Bytes> to_bytes(std::optional<std::int64_t> count) {
-  if (!count) return std::nullopt;
-  return Bytes(*count);
-}
-
-void bind_admission(py::module_& module) {
-  using plan::Admission;
-  py::class_<Admission>(module, "Admission", "May this save start now?")
-      .def_property_readonly("verdict", [](const Admission& self) { return text(self.verdict); })
-      .def_property_readonly("need", [](const Admission& self) { return self.need.count(); })
-      .def_property_readonly("have", [](const Admission& self) { return self.have.count(); })
-      .def_property_readonly("short_by",
-                             [](const Admission& self) { return self.short_by.count(); })
-      .def_property_readonly("limit", [](const Admission& self) { return text(self.limit); })
-      .def_property_readonly("unknown", [](const Admission& self) { return self.unknown; })
-      .def("__repr__", [](const Admission& self) {
-        return py::str("Admission({!r}, need={}, have={}, short_by={}, limit={!r})")
-            .format(text(self.verdict), self.need.count(), self.have.count(), self.short_by.count(),
-                    text(self.limit));
-      });
-  module.def(
-      "admit",
-      [](std::int64_t file, std::int64_t last_copy, std::optional<std::int64_t> available,
-         std::optional<std::int64_t> quota, std::optional<std::int64_t> cap, std::int64_t used,
-         std::int64_t floor, std::int64_t leases, std::optional<std::int64_t> inodes,
-         std::int64_t displaced, bool can_wait) {
-        return plan::admit({Bytes(file), Bytes(last_copy), to_bytes(available), to_bytes(quota),
-                            to_bytes(cap), Bytes(used), Bytes(floor), Bytes(leases), inodes,
-                            Bytes(displaced), can_wait});
-      },
-      py::kw_only(), py::arg("file_bytes"), py::arg("last_copy_bytes") = 0, py::arg("available"),
-      py::arg("quota") = py::none(), py::arg("cap") = py::none(), py::arg("used") = 0,
-      py::arg("floor") = 0, py::arg("leases") = 0, py::arg("inodes") = py::none(),
-      py::arg("displaced_bytes") = 0, py::arg("can_wait") = false,
-      "The verdict on a save, from figures in bytes; ``available=None``: unknown, the cap "
-      "decides.");
-}
-
 }  // namespace
 
 void bind_forecast(py::module_& module) {
@@ -328,7 +331,6 @@ void bind_forecast(py::module_& module) {
   bind_filesystem(module);
   bind_timeline(module);
   bind_forecast_class(module);
-  bind_admission(module);
   module.def("forecast", &make_forecast, py::arg("spec"), py::arg("scores") = py::none(),
              "The run, played ahead by the code that prunes at run time.\n\n"
              "Args:\n"

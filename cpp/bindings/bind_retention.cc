@@ -107,14 +107,30 @@ BoundPlan make_plan(const py::sequence& inventory, const plan::RetentionPolicy& 
 }
 
 void bind_plan(py::module_& module) {
-  py::class_<BoundPlan>(module, "RetentionPlan",
-                        "The result of a policy on an inventory: each item kept or removed, with "
-                        "the reasons.")
-      .def_property_readonly("keep", [](const BoundPlan& self) { return self.keep; })
-      .def_property_readonly("remove", [](const BoundPlan& self) { return self.remove; })
-      .def_property_readonly("top_k", [](const BoundPlan& self) { return self.top_k; })
-      .def_property_readonly("best", [](const BoundPlan& self) { return self.best; })
-      .def_property_readonly("over_budget", [](const BoundPlan& self) { return self.over_budget; })
+  py::class_<BoundPlan>(
+      module, "RetentionPlan",
+      "The result of a policy on an inventory: each item kept or removed, with "
+      "the reasons.\n\n"
+      "Example:\n    >>> import checkroom\n"
+      "    >>> items = [checkroom.Item('a.ckpt', 10), checkroom.Item('b.ckpt', 10)]\n"
+      "    >>> policy = checkroom.RetentionPolicy(save_top_k=1)\n"
+      "    >>> [(item.name, why) for item, why in checkroom.plan(items, policy).keep]\n"
+      "    [('b.ckpt', ('newest',))]")
+      .def_property_readonly(
+          "keep", [](const BoundPlan& self) { return self.keep; },
+          "(item, reasons) of each item that stays, in the order of saving.")
+      .def_property_readonly(
+          "remove", [](const BoundPlan& self) { return self.remove; },
+          "(item, reasons) of each that goes, in the order of saving.")
+      .def_property_readonly(
+          "top_k", [](const BoundPlan& self) { return self.top_k; },
+          "Names in the top k, in the order of saving.")
+      .def_property_readonly(
+          "best", [](const BoundPlan& self) { return self.best; },
+          "Name of the best; None: there is none.")
+      .def_property_readonly(
+          "over_budget", [](const BoundPlan& self) { return self.over_budget; },
+          "Bytes over the budget that no rule lets go; 0: none.")
       .def("__repr__", [](const BoundPlan& self) {
         return py::str("RetentionPlan(keep={} items, remove={} items, best={!r}, over_budget={})")
             .format(self.keep.size(), self.remove.size(), self.best, self.over_budget);

@@ -245,8 +245,9 @@ void bind_run_spec(py::module_& module) {
             return changed(self, py::dict(changes));
           },
           "A spec with some arguments changed.")
-      .def_property_readonly("save_count",
-                             [](const RunSpec& self) { return plan::save_count(self); })
+      .def_property_readonly(
+          "save_count", [](const RunSpec& self) { return plan::save_count(self); },
+          "Opportunities to save; None: it has no end.")
       .def("__eq__",
            [](const RunSpec& self, const py::object& other) -> py::object {
              if (!py::isinstance<RunSpec>(other)) {

@@ -10,6 +10,7 @@ void bind_base(pybind11::module_& module);
 void bind_policy(pybind11::module_& module);
 void bind_retention(pybind11::module_& module);
 void bind_forecast(pybind11::module_& module);
+void bind_admission(pybind11::module_& module);
 void bind_advice(pybind11::module_& module);
 void bind_disk(pybind11::module_& module);
 void bind_archive(pybind11::module_& module);

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, module) {
   bind_policy(module);
   bind_retention(module);
   bind_forecast(module);
+  bind_admission(module);
   bind_advice(module);
   bind_disk(module);
   bind_archive(module);

@@ -25,6 +25,14 @@ class CheckroomError(Exception):
         have: Bytes that are there, where known.
         limit: What limits: ``"filesystem"``, ``"cap"``, ``"floor"``, ``"quota"``, ``"inodes"``, ...
         path: Where, where known.
+
+    Example:
+        >>> import checkroom
+        >>> try:
+        ...     raise checkroom.PreflightError("the run cannot fit", need=30, have=20, limit="floor")
+        ... except checkroom.CheckroomError as error:
+        ...     print(error, error.short_by, error.limit)
+        the run cannot fit 10 floor
     """
 
     need: int | None = None

@@ -23,6 +23,12 @@ class SaveReceipt:
         bytes: Its size.
         seconds: How long it took.
         durable: Does it survive a power cut?
+
+    Example:
+        >>> from checkroom import SaveReceipt
+        >>> receipt = SaveReceipt("model.pt", 4_000_000, 0.002, durable=True)
+        >>> f"{receipt.bytes / receipt.seconds / 1e9:.0f} GB/s"
+        '2 GB/s'
     """
 
     path: str

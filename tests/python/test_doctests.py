@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import checkroom
 import checkroom._core as core
 
 
@@ -29,6 +30,18 @@ EXAMPLES = dict(documented(core, "_core"))
 
 def test_there_are_examples() -> None:
     assert {"_core.parse_size", "_core.format_size"} <= EXAMPLES.keys()
+
+
+def test_every_public_value_is_explained() -> None:
+    """By a docstring of its own, or by a line of its class's."""
+    unexplained = [
+        f"{owner.__name__}.{name}"
+        for owner in map(vars(checkroom).get, checkroom.__all__)
+        if inspect.isclass(owner)
+        for name, member in vars(owner).items()
+        if isinstance(member, property) and not member.__doc__ and f"    {name}: " not in (owner.__doc__ or "")
+    ]
+    assert unexplained == []
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
