@@ -102,15 +102,20 @@ void bind_inventory(py::class_<store::Store>& bound) {
       .def(
           "adopt",
           [](store::Store& self, const std::vector<plan::Item>& items,
-             const std::optional<Path>& last, const std::optional<Path>& resumed_from) {
+             const std::optional<Path>& last, const std::vector<Path>& last_files,
+             const std::optional<Path>& resumed_from) {
+            std::vector<std::string> files;
+            for (const Path& file : last_files) files.push_back(file.bytes);
             return self.adopt(items, last.value_or(Path()).bytes,
-                              resumed_from.value_or(Path()).bytes);
+                              resumed_from.value_or(Path()).bytes, files);
           },
           py::arg("items"), py::kw_only(), py::arg("last") = py::none(),
-          py::arg("resumed_from") = py::none(), Unlocked(),
+          py::arg("last_files") = std::vector<Path>(), py::arg("resumed_from") = py::none(),
+          Unlocked(),
           "Takes over what an earlier run left.\n\n"
           "Args:\n    items: In the order of saving; what is no longer there is dropped, bytes are "
           "measured.\n    last: The item that ``last`` is, or the name of a ``last`` file.\n"
+          "    last_files: More names of ``last`` files: the next ``last`` replaces them.\n"
           "    resumed_from: The item that the run was resumed from.\n\n"
           "Returns:\n    What leaves now by the rules, in ``removes``: call ``trash`` for each.\n\n"
           "Raises:\n    ValueError: A name is no plain name inside the directory.\n"

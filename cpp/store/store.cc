@@ -87,11 +87,13 @@ void Store::prepare() {
 // -- what is there
 
 SavePlan Store::adopt(const std::vector<plan::Item>& items, const std::string& last,
-                      const std::string& resumed_from) {
+                      const std::string& resumed_from,
+                      const std::vector<std::string>& last_files) {
   expect_ours();
   for (const plan::Item& item : items) check_plain_name(item.name);
   if (!last.empty()) check_plain_name(last);
   if (!resumed_from.empty()) check_plain_name(resumed_from);
+  for (const std::string& name : last_files) check_plain_name(name);
   prepare();
 
   std::vector<plan::Item> present;
@@ -126,6 +128,11 @@ SavePlan Store::adopt(const std::vector<plan::Item>& items, const std::string& l
                                         [&](const plan::Item& item) { return item.name == last; });
   last_item_ = last_is_item ? last : "";
   if (!last.empty() && !last_is_item) last_names_.insert(last);
+  for (const std::string& name : last_files) {
+    const bool is_item = std::any_of(present.begin(), present.end(),
+                                     [&](const plan::Item& item) { return item.name == name; });
+    if (!is_item) last_names_.insert(name);
+  }
   engine_.set_last(last_item_);
   engine_.set_resumed_from(resumed_from_);
   SavePlan plan;

@@ -55,10 +55,11 @@ class Store {
 
   // -- what is there
   // Takes over what an earlier run left, in the order of saving: what is no longer there is
-  // dropped, bytes are measured. `last`: an item, or the name of a `last` file. What the rules let
-  // go of now is told, not removed.
+  // dropped, bytes are measured. `last`: an item, or the name of a `last` file; `last_files`: more
+  // of these. What the rules let go of now is told, not removed.
   SavePlan adopt(const std::vector<plan::Item>& items, const std::string& last,
-                 const std::string& resumed_from);
+                 const std::string& resumed_from,
+                 const std::vector<std::string>& last_files = {});
   [[nodiscard]] std::vector<plan::Item> inventory() const;
   // What is kept now, each with its reasons; the plan's indices are those of `items`.
   struct Standing {

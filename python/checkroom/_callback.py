@@ -208,7 +208,9 @@ class GuardMixin(SavingMixin):
         if self._guard is not None:
             newest = names[-1]["name"] if names and self.save_last else None
             try:
-                removes, items = self._guard.adopt(names, last=newest, resumed_from=resumed_from)
+                removes, items = self._guard.adopt(
+                    names, last=newest, last_files=self._last_files(resumed_from), resumed_from=resumed_from
+                )
                 answer = (removes, items, tuple(self._guard.store.plan().top_k))
             except Exception as error:  # whatever it is, the other ranks wait for an answer
                 self._warn(f"checkroom: {self.dirpath} could not be reconciled with the state: {error}")
@@ -236,6 +238,14 @@ class GuardMixin(SavingMixin):
         if os.path.realpath(directory) != here:
             return None
         return str(name)
+
+    def _last_files(self, resumed_from: str | None) -> tuple[str, ...]:
+        """The names that are `last` here, whoever made them: the next save replaces them."""
+        files = [os.path.basename(self.last_model_path)] if self._is_here(self.last_model_path) else []
+        # Lightning's class writes into a file which `last` there was before it: into the first one none.
+        if self.save_last and resumed_from and resumed_from.startswith(f"{self.CHECKPOINT_NAME_LAST}."):
+            files.append(resumed_from)
+        return tuple(dict.fromkeys(files))
 
     def _known_items(self) -> list[dict[str, Any]]:
         """What the state knows of this directory; Lightning's own state where ours says nothing."""

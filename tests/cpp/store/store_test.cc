@@ -55,6 +55,19 @@ TEST_F(StoreTest, AdoptsWhatIsThereAndMeasuresIt) {
   EXPECT_EQ(plan.best, "tree.ckpt");
 }
 
+TEST_F(StoreTest, AdoptIsToldOfMoreFilesThatAreLast) {
+  std::filesystem::create_directories(directory());
+  for (const char* name : {"a.ckpt", "last.ckpt", "other.ckpt"}) {
+    testing::write_file(path(name), "12345");
+  }
+  Store store(options(5));
+  store.adopt({item("a.ckpt", 0.5)}, "a.ckpt", "", {"last.ckpt", "a.ckpt"});
+  const auto strangers = store.foreign();
+  ASSERT_EQ(strangers.size(), 1U);
+  EXPECT_EQ(strangers[0].first, "other.ckpt");
+  EXPECT_THROW(store.adopt({}, "", "", {"../x"}), Error);
+}
+
 TEST_F(StoreTest, AdoptWithASmallerKTellsWhatLeavesAndRemovesNothing) {
   {
     Store store(options(3));
