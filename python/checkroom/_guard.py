@@ -6,6 +6,8 @@ and every rank acts alike.
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import sys
 import time
@@ -24,6 +26,8 @@ __all__ = [
 ]
 
 Removal = tuple[str, str]  # name, reason
+
+_log = logging.getLogger("checkroom")
 
 
 @dataclass(frozen=True)
@@ -183,10 +187,17 @@ class Guard:
     # -- before a save
 
     def adopt(
-        self, items: Sequence[dict[str, Any]], *, last: str | None, resumed_from: str | None
+        self,
+        items: Sequence[dict[str, Any]],
+        *,
+        last: str | None,
+        last_files: Sequence[str] = (),
+        resumed_from: str | None,
     ) -> tuple[tuple[Removal, ...], tuple[dict[str, Any], ...]]:
         """Takes over what an earlier fit left: what has vanished is dropped; returns what leaves and what stays."""
-        plan = self.store.adopt([item_from_dict(item) for item in items], last=last, resumed_from=resumed_from)
+        plan = self.store.adopt(
+            [item_from_dict(item) for item in items], last=last, last_files=last_files, resumed_from=resumed_from
+        )
         return tuple(plan.removes), self._items()
 
     def decide(self, item: _core.Item, *, forced: bool = False, own_last: bool = False) -> Decision:
@@ -229,12 +240,23 @@ class Guard:
                 raise  # the user's Ctrl-C is not ours to keep
 
     def save(self, name: str, checkpoint: Any, *, admitted: int = 0, ticket: Ticket | None = None) -> int:
-        """Stages, writes and publishes one file; returns its bytes.
+        """Stages, writes and publishes one file, a second time into a new one if the disk fails; returns its bytes.
 
         Raises:
             DiskFullError: There is no room; nothing of the file stays.
             OSError: The disk failed; nothing of the file stays.
         """
+        try:
+            return self._write_once(name, checkpoint, admitted, ticket)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            # After an fsync that failed the kernel may have dropped the pages and call them clean: only the same
+            # bytes in a new file can still become durable.
+            _log.warning("%s: %s; writing it again", name, error)
+        return self._write_once(name, checkpoint, admitted, ticket)
+
+    def _write_once(self, name: str, checkpoint: Any, admitted: int, ticket: Ticket | None) -> int:
         staged = self.store.stage(name)
         try:
 

@@ -287,12 +287,14 @@ def _way_out(spec: RunSpec, admission: _core.Admission, asked: int) -> str:
         if advice.fitting_checkpoint_bytes:
             text += f", and would fit with checkpoints of {format_size(advice.fitting_checkpoint_bytes)}"
         return text
-    ways = [option for index, option in enumerate(advice.options) if index == 0 or option.kind == "cap"]
+    calls = [option for option in advice.options if option.kind != "cap"]
+    # Whoever asked for a `last` is shown one first.
+    calls.sort(key=lambda option: bool(option.spec.save_last) != bool(spec.save_last))
+    ways = [*calls[:1], *(option for option in advice.options if option.kind == "cap")]
     if not ways:
         return ""
-    return "; " + ", or ".join(
-        f"{way.call} (needs {format_size(way.need_bytes or 0)})" for way in ways
-    ) + " would fit"
+    lines = [f"    {way.call}  # needs {format_size(way.need_bytes or 0)}" for way in ways]
+    return "\n".join(["; what would fit:", *lines])
 
 
 def _text(
@@ -366,7 +368,7 @@ def remarks(callback: Any) -> list[str]:
     if callback.save_last and callback.monitor is not None and version >= (2, 6) and not newest:
         found.append(
             "with Lightning 2.6 and a monitor, last.ckpt is the newest top-k save, not the last epoch; "
-            "keep=[KeepLast(1)] keeps the last epoch as well"
+            "keep=[checkroom.KeepLast(1)] keeps the last epoch as well"
         )
     doubled = doubled_metric_names(callback.filename or "") if callback.auto_insert_metric_name else ()
     if doubled:

@@ -212,13 +212,17 @@ class SavingMixin(LastMixin):
         self._refusals += 1
         self._refused_step = trainer.global_step
         options = self.guard_options
-        line = f"checkroom: {name} was not saved: {decision.shortage}; training goes on"
+        line = f"checkroom: {name} was not saved: {decision.shortage}"
+        if options.when_full == "stop":
+            line += "; training stops, what was published stays"
+            trainer.should_stop = True
+        else:
+            line += "; training goes on"
+        if self._refusals == 1:
+            line += self._way_out(decision)
         if self._refusals >= 3:
             newest = self._inventory[-1]["name"] if self._inventory else None
             line += f"; {self._refusals} saves in a row were refused, the newest checkpoint is {newest or 'none'}"
-        if options.when_full == "stop":
-            line = line.replace("; training goes on", "; training stops, what was published stays")
-            trainer.should_stop = True
         if options.when_full == "error":
             raise DiskFullError(
                 message=f"{name} was not saved: {decision.shortage}",
@@ -229,6 +233,17 @@ class SavingMixin(LastMixin):
                 limit=decision.limit,
             )
         self._warn(line)
+
+    def _way_out(self, decision: Decision) -> str:
+        """What lets the next save through: told once, not at every refusal."""
+        short = format_size(decision.short_by or 0)
+        ways = {
+            "filesystem": f"free {short} on the filesystem of {self.dirpath}",
+            "floor": f"free {short} on the filesystem of {self.dirpath}, or lower min_free",
+            "cap": f"raise max_size, or remove {short} of what else lies in {self.dirpath}",
+            "inodes": f"remove some files from the filesystem of {self.dirpath}: it has no inodes left",
+        }
+        return "" if decision.limit not in ways else f"; to have the next one saved, {ways[decision.limit]}"
 
     def _failed(self, trainer: Any, name: str, failure: SaveFailedError) -> None:
         """The write itself failed: nothing of the file stays. Alike on every rank."""

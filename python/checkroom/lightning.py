@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning import __version__
-from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.callbacks import ModelCheckpoint as _ModelCheckpoint
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+try:
+    from lightning import __version__
+    from lightning.fabric.plugins import TorchCheckpointIO
+    from lightning.pytorch.callbacks import ModelCheckpoint as _ModelCheckpoint
+    from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"checkroom.lightning needs the package lightning ({error}): pip install 'checkroom[lightning]'",
+        name=error.name,
+    ) from error
 
 from checkroom._callback import GuardMixin
 from checkroom._checkpoint_io import CheckroomIOMixin
+from checkroom._lines import above_progress_bars
 from checkroom._signature import join_signatures
 
 __all__ = ["CheckroomIO", "ModelCheckpoint"]
@@ -82,10 +89,12 @@ class ModelCheckpoint(GuardMixin, _ModelCheckpoint):
         super().__init__(*args, **kwargs)
 
     def _say(self, text: str) -> None:
-        rank_zero_info(text)
+        with above_progress_bars("lightning.pytorch"):
+            rank_zero_info(text)
 
     def _warn(self, text: str) -> None:
-        rank_zero_warn(text)
+        with above_progress_bars("lightning.pytorch"):
+            rank_zero_warn(text)
 
 
 join_signatures(ModelCheckpoint.__init__, _ModelCheckpoint.__init__, GuardMixin.__init__)

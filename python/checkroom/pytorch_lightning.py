@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning_fabric.plugins import TorchCheckpointIO
-from pytorch_lightning.__version__ import version as __version__
-from pytorch_lightning.callbacks import ModelCheckpoint as _ModelCheckpoint
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+try:
+    from lightning_fabric.plugins import TorchCheckpointIO
+    from pytorch_lightning.__version__ import version as __version__
+    from pytorch_lightning.callbacks import ModelCheckpoint as _ModelCheckpoint
+    from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "checkroom.pytorch_lightning needs the package pytorch-lightning "
+        f"({error}): pip install 'checkroom[pytorch-lightning]'",
+        name=error.name,
+    ) from error
 
 from checkroom._callback import GuardMixin
 from checkroom._checkpoint_io import CheckroomIOMixin
+from checkroom._lines import above_progress_bars
 from checkroom._signature import join_signatures
 
 __all__ = ["CheckroomIO", "ModelCheckpoint"]
@@ -57,10 +65,12 @@ class ModelCheckpoint(GuardMixin, _ModelCheckpoint):
         super().__init__(*args, **kwargs)
 
     def _say(self, text: str) -> None:
-        rank_zero_info(text)
+        with above_progress_bars("pytorch_lightning"):
+            rank_zero_info(text)
 
     def _warn(self, text: str) -> None:
-        rank_zero_warn(text)
+        with above_progress_bars("pytorch_lightning"):
+            rank_zero_warn(text)
 
 
 join_signatures(ModelCheckpoint.__init__, _ModelCheckpoint.__init__, GuardMixin.__init__)

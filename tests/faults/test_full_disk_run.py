@@ -142,7 +142,7 @@ def test_a_run_whose_most_does_not_fit_is_warned_of(small_filesystem: Any, kind:
     lines = fit(Model(), callback(folder))
     (warning,) = [line for line in lines if "a save may not fit" in line]
     # What it advises in its place fits, and runs without a warning.
-    advised = re.search(r"ModelCheckpoint\((.*?)\) \(needs .*would fit", warning)
+    advised = re.search(r"what would fit:\n    ModelCheckpoint\((.*?)\)  # needs ", warning)
     assert advised is not None, warning
     for path in (folder / "checkpoints").glob("*.ckpt"):
         path.unlink()

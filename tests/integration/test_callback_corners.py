@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import warnings
@@ -240,8 +241,6 @@ def test_a_state_that_is_no_inventory_is_no_reason_to_stop(tmp_path: Path) -> No
 
 
 def test_the_disks_own_error_is_not_called_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
-
     from checkroom._guard import Guard
 
     def fails(self: Any, *args: Any, **kwargs: Any) -> int:
@@ -253,6 +252,47 @@ def test_the_disks_own_error_is_not_called_a_full_disk(tmp_path: Path, monkeypat
     assert caught.value.errno == errno.EIO and not isinstance(caught.value, checkroom.DiskFullError)
     trainer, lines = fit(guarded(tmp_path))
     assert trainer.current_epoch == 6 and "Input/output error" in lines[-1]
+
+
+def test_after_an_input_output_error_the_bytes_are_written_into_a_new_file(tmp_path: Path) -> None:
+    """Invariant 5. The disk fails the fsync of the second save's first file."""
+    checkpoint = guarded(tmp_path)
+    inodes: list[int] = []
+
+    class FailsOnce:
+        def __init__(self, store: Any) -> None:
+            self.store = store
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.store, name)
+
+        def publish(self, staged: Any, name: str) -> int:
+            inodes.append(os.stat(staged.path).st_ino)
+            if len(inodes) == 2:
+                self.kept = open(staged.path, "rb")  # its inode must not be given out again
+                raise OSError(errno.EIO, os.strerror(errno.EIO), staged.path)
+            return int(self.store.publish(staged, name))
+
+    class Watched(Model):
+        def on_train_start(self) -> None:
+            checkpoint._guard.store = FailsOnce(checkpoint._guard.store)
+
+    _, lines = fit(checkpoint, 3, model=Watched(scores=(0.5, 0.4, 0.3)))
+    assert len(inodes) == 4 and inodes[1] != inodes[2]
+    assert [line for line in lines if "was not saved" in line] == []
+    assert torch.load(checkpoint.best_model_path, weights_only=True)["epoch"] == 2
+    assert names(tmp_path) == ["epoch=2.ckpt"] and not (tmp_path / ".checkroom").exists()
+
+
+def test_the_last_of_lightnings_class_is_known(tmp_path: Path) -> None:
+    """It is a file of its own, that no inventory names: the next `last` replaces it."""
+    fit(Lightnings(dirpath=tmp_path, filename="{epoch}", monitor="val_loss", save_last=True, save_top_k=1), 2)
+    seen: list[str] = []
+    checkpoint = guarded(tmp_path, save_last=True, save_top_k=1)
+    checkpoint._say = seen.append
+    fit(checkpoint, 4, ckpt_path=tmp_path / "last.ckpt")
+    assert "foreign" not in seen[0], seen[0]
+    assert names(tmp_path) == ["epoch=3.ckpt", "last.ckpt"]
 
 
 def test_waiting_also_begins_in_the_middle_of_a_save(tmp_path: Path) -> None:

@@ -104,3 +104,15 @@ def test_torch_is_no_dependency() -> None:
     plain = {requirement for requirement in required if "extra ==" not in requirement}
     assert plain
     assert not any(requirement.startswith(("torch", "lightning", "pytorch")) for requirement in plain)
+
+
+@pytest.mark.parametrize("module", ["lightning", "pytorch_lightning"])
+def test_without_its_lightning_a_module_names_the_extra(module: str) -> None:
+    package = module.replace("_", "-")
+    code = (
+        "import sys\n"
+        f"sys.modules['{module}'] = None\n"
+        f"try:\n    import checkroom.{module}\n"
+        "except ModuleNotFoundError as error:\n    print(error)"
+    )
+    assert f"pip install 'checkroom[{package}]'" in run(code)
