@@ -3,6 +3,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
+release=$root/build/release
+constraints=$root/constraints.txt
 python_command=${PYTHON:-python3}
 
 # The build needs the first list, the tests both.
@@ -88,7 +90,7 @@ system_packages() {
 }
 
 install() {
-  "$venv/bin/python" -m pip install -qq --no-compile -c "$root/constraints.txt" "$@" </dev/null
+  "$venv/bin/python" -m pip install -qq --no-compile -c "$constraints" "$@" </dev/null
 }
 
 # virtual_environment: .venv with torch and what builds the package, at constraints.txt's versions.
@@ -101,7 +103,7 @@ virtual_environment() {
   if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     "$python_command" -m venv --clear "$venv" || return 1
   fi
-  want=$("$venv/bin/python" -V; cat "$root/constraints.txt")
+  want=$("$venv/bin/python" -V; cat "$constraints")
   if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
     # The distribution's pip may be too old to hand settings to a build.
     # torch alone: nothing that comes after it may then choose another build of it.
@@ -115,7 +117,7 @@ virtual_environment() {
 # package with what the extras ask for. Not isolated: the build directory is kept, so that only
 # what changed is compiled again.
 package() {
-  local extras=$1 define settings=(-C "build-dir=$root/build/release")
+  local extras=$1 define settings=(-C "build-dir=$release")
   shift
   for define in "$@"; do
     settings+=(-C "cmake.define.$define")
