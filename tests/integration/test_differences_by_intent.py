@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _harness import OUR_KEY, Lab, Package, load, package
+from _harness import OUR_FOLDER, OUR_KEY, Lab, Package, load, package
 from reference import LIGHTNING_VERSION
 
 SCORES = (3.0, 1.0, 4.0, 1.5, 0.5, 9.0, 2.0, 6.0, 0.25, 5.0, 3.5, 8.0)
@@ -105,6 +105,21 @@ def test_fast_dev_run_writes_nothing(labs: tuple[Lab, Lab]) -> None:
     # Lightning's on_train_end came with 2.5.3, and does not ask whether this is a fast_dev_run.
     theirs = ["last.ckpt"] if "on_train_end" in vars(labs[0].package.theirs) else []
     assert left == [theirs, []]
+
+
+def test_our_folder_is_there_while_training_and_gone_after_it(labs: tuple[Lab, Lab]) -> None:
+    met, left = [], []
+    for lab in labs:
+
+        class Look(lab.package.pl.Callback):  # type: ignore[name-defined]
+            def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+                if trainer.current_epoch == 1:
+                    met.append({name for name in os.listdir(lab.directory) if not name.endswith(".ckpt")})
+
+        lab.fit(lab.trainer(Look(), lab.callback(**TOP_2), max_epochs=2), lab.model(scores=SCORES))
+        left.append({name for name in os.listdir(lab.directory) if not name.endswith(".ckpt")})
+    assert met == [set(), {OUR_FOLDER}]
+    assert left == [set(), set()]
 
 
 @pytest.fixture
