@@ -21,6 +21,7 @@ from checkroom._guard import Decision, Guard, Outcome, Ticket
 from checkroom._last import LastMixin, SaveFailedError
 from checkroom._options import GuardOptions
 from checkroom._preflight import Sizes
+from checkroom._rank_zero import of_rank_zero
 
 __all__ = ["SaveFailedError", "SavingMixin"]
 
@@ -93,7 +94,7 @@ class SavingMixin(LastMixin):
         self, trainer: Any, monitor_candidates: dict[str, Any], current: Any, displaced: str | None
     ) -> None:
         """One save: decide, mirror the plan, write, settle, prune."""
-        monitor_candidates = _of_rank_zero(trainer, monitor_candidates)
+        monitor_candidates = of_rank_zero(trainer, monitor_candidates)
         current = None if current is None else monitor_candidates[self.monitor]
         if current is not None and bool(current != current):  # NaN is stored as the worst there is
             current = current.new_tensor(float("inf" if self.mode == "min" else "-inf"))
@@ -392,17 +393,3 @@ class SavingMixin(LastMixin):
 
     def _is_here(self, path: str) -> bool:
         return bool(path) and os.path.dirname(os.path.abspath(path)) == os.path.abspath(self.dirpath)
-
-
-def _of_rank_zero(trainer: Any, candidates: dict[str, Any]) -> dict[str, Any]:
-    """The metrics as rank 0 has them: where nobody synchronised them, names and scores would differ by rank."""
-    if trainer.world_size == 1:
-        return candidates
-    told = {key: value.detach().cpu() if hasattr(value, "detach") else value for key, value in candidates.items()}
-    told = trainer.strategy.broadcast(told)
-    if trainer.is_global_zero:
-        return candidates
-    return {
-        key: value.to(candidates[key].device) if hasattr(candidates.get(key), "device") else value
-        for key, value in told.items()
-    }
