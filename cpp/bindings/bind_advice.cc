@@ -232,6 +232,25 @@ void bind_advice(py::module_& module) {
   bind_configuration(module);
   bind_advice_class(module);
   module.def(
+      "need_of",
+      [](const plan::RunSpec& spec) {
+        const py::gil_scoped_release release;
+        return count(plan::need_of(spec));
+      },
+      py::arg("spec"),
+      "What the run's checkpoints and logs occupy at once, at the most: bytes.\n\n"
+      "Returns:\n"
+      "    ``None``: without bound.\n\n"
+      "Raises:\n"
+      "    ValueError: A wrong value.\n"
+      "    OverflowError: The sum does not fit into 64 bits.\n\n"
+      "Example:\n"
+      "    >>> import checkroom\n"
+      "    >>> from checkroom._core import need_of\n"
+      "    >>> need_of(checkroom.RunSpec(max_epochs=2, save_top_k=1, checkpoint_bytes=100,\n"
+      "    ...                           csv_bytes_per_epoch=5))\n"
+      "    210");
+  module.def(
       "advise", &make_advice, py::arg("spec"), py::arg("have"),
       "Which arguments of ModelCheckpoint fit, best first: the forecast turned round.\n\n"
       "Args:\n"

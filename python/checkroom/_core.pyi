@@ -446,6 +446,7 @@ class Advice:
     def fitting_checkpoint_bytes(self) -> int: ...  # with which the smallest would fit
 
 def advise(spec: RunSpec, have: int | str) -> Advice: ...
+def need_of(spec: RunSpec) -> int | None: ...  # checkpoints and logs at once, at the most; None: without bound
 
 # ---------------------------------------------------------------- disk
 @final

@@ -190,6 +190,25 @@ def test_lightning_alone_may_be_short_where_checkroom_is_not() -> None:
     assert verdict.lightning.short_by == 500 * MB
 
 
+def test_logs_count_in_the_need_and_in_where_it_stops() -> None:
+    # One file of 1 GB and, while it is replaced, a second; the logs take the rest of 5 GB in the 7th epoch.
+    request = request_of(csv_per_epoch="500MB", free="5GB", min_free="0")
+    (verdict,) = estimate(request).verdicts
+    assert verdict.checkroom.need == 7 * GB
+    assert verdict.checkroom.stops_at_epoch == 7
+    assert estimate(request_of(free="1GB", min_free="0")).verdicts[0].checkroom.stops_at_epoch == 2
+
+
+def test_policies_that_act_in_one_run_save_in_turn() -> None:
+    config = {"checkpoint_size": "1GB", "epochs": "10", "free": "5.5GB", "min_free": "0", "csv_per_epoch": "10MB"}
+    request = estimate_request(config, policies=("a:save_top_k=2,monitor=loss", "b:save_top_k=1"))
+    together = estimate(replace(request, together=True)).verdicts[-1]
+    assert together.policy == "all together"
+    # 2 and 1 files at rest, one more while one of them saves; the logs are those of one run.
+    assert together.checkroom.need == 4 * GB + 100 * MB
+    assert together.checkroom.enough is True
+
+
 def test_space_that_is_unknown_has_no_verdict() -> None:
     request = request_of(free="3GB")
     assert request.free is not None

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from checkroom import format_size
-from checkroom._core import Forecast, Range, RunSpec, forecast
+from checkroom._core import Forecast, Range, RunSpec, forecast, need_of
 from checkroom.cli._errors import CommandError, quoted
 from checkroom.cli._estimate_request import EstimateRequest, Strategy
 from checkroom.cli._policy import Policy
+from checkroom.cli._together import need_together
 from checkroom.cli._values import MOST_COUNT
 
 __all__ = [
@@ -344,17 +345,24 @@ def _verdicts(request: EstimateRequest) -> tuple[Verdict, ...]:
 
 def _fit(request: EstimateRequest, policies: tuple[Policy, ...], writer: Literal["checkroom", "lightning"]) -> Fit:
     """Whether policies that act in one run fit: they save in turn, so one of them at a time is at its peak."""
-    runs = [forecast(run_spec(request, policy, request.max_epochs, writer=writer)) for policy in policies]
-    transient = max(run.peak_bytes.most - run.at_rest_bytes.most for run in runs)
-    checkpoints = max(
-        sum(run.at_rest_bytes.most for run in runs) + transient, *(run.peak_bytes.most for run in runs), 0
-    )
-    need = (Span(0, checkpoints) + runs[0].tensorboard_bytes + runs[0].csv_bytes).most
+    specs = [run_spec(request, policy, request.max_epochs, writer=writer) for policy in policies]
+    need = (Span(0, 0) + need_together([_at_rest(spec) for spec in specs], [_need(spec) for spec in specs])).most
     free = request.free
     if free is None or free.bytes is None:
         return Fit(need, None)
     have = max(0, free.bytes - free.floor)
-    if need <= have or len(runs) > 1:
+    if need <= have or len(specs) > 1:
         return Fit(need, have)
-    point = runs[0].first_save_that_may_not_fit(have)
-    return Fit(need, have, None if point is None else point.epoch + 1)
+    last = forecast(specs[0]).epochs_until_full(have)
+    return Fit(need, have, None if last is None else last + 1)
+
+
+def _at_rest(spec: RunSpec) -> int:
+    return forecast(spec).at_rest_bytes.most
+
+
+def _need(spec: RunSpec) -> int:
+    need = need_of(spec)
+    if need is None:  # an estimate is of a number of epochs, so that there is a bound
+        raise ValueError("a run without an end needs more than any disk has (give its epochs)")
+    return need

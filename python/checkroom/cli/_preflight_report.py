@@ -15,6 +15,7 @@ from checkroom._core import format_size
 from checkroom._sentinel.verdict import FORMAT
 from checkroom.cli._errors import CommandError
 from checkroom.cli._script import Ending
+from checkroom.cli._together import need_together
 
 __all__ = ["as_json", "as_text", "exit_code", "preflight_data"]
 
@@ -93,10 +94,7 @@ def as_text(data: dict[str, Any]) -> str:
 
 
 def _together(callbacks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Where several callbacks share a filesystem: does what they need together fit?
-
-    They save one after another, so that only one of them is at its peak at a time.
-    """
+    """Where several callbacks share a filesystem: does what they need together fit?"""
     result = []
     figures = [entry["figures"] for entry in callbacks if entry["figures"] is not None]
     for device in sorted({each["device"] for each in figures}):
@@ -107,7 +105,7 @@ def _together(callbacks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         free = min(each["free_bytes"] for each in shared) + sum(each["own_bytes"] for each in shared)
         floor = max(each["floor_bytes"] for each in shared)
         certain = sum(_at_rest(each, "least") for each in shared)
-        most = sum(_at_rest(each, "most") for each in shared) + max(_above_rest(each) for each in shared)
+        most = need_together([_at_rest(each, "most") for each in shared], [_peak(each) for each in shared])
         verdict, need = "fits", most
         if _short(certain, free, floor):
             verdict, need = "does_not_fit", certain
@@ -125,9 +123,9 @@ def _at_rest(figures: dict[str, Any], end: str) -> int:
     return int(figures["checkpoint_bytes"] if range_ is None else range_[end])
 
 
-def _above_rest(figures: dict[str, Any]) -> int:
-    peak = figures["peak_bytes"]["checkroom"]
-    return 0 if peak is None else max(0, peak["most"] - _at_rest(figures, "most"))
+def _peak(figures: dict[str, Any]) -> int:
+    range_ = figures["peak_bytes"]["checkroom"]
+    return _at_rest(figures, "most") if range_ is None else int(range_["most"])
 
 
 def _short(need: int, free: int, floor: int) -> bool:
