@@ -160,6 +160,7 @@ class Report:
         text: What is printed.
         warning: What may go wrong; empty: nothing.
         error: What cannot fit; empty: nothing.
+        unknown: Why there is no verdict; empty: there is one.
         need: Bytes that are needed at least.
         have: Bytes that there are.
         short_by: Bytes that must come free.
@@ -170,6 +171,7 @@ class Report:
     text: str
     warning: str = ""
     error: str = ""
+    unknown: str = ""
     need: int | None = None
     have: int | None = None
     short_by: int | None = None
@@ -183,7 +185,7 @@ class Report:
             return "does_not_fit"
         if self.warning:
             return "may_not_fit"
-        return "unknown" if self.figures is None else "fits"
+        return "unknown" if self.unknown else "fits"
 
 
 def measure(callback: Any, trainer: Any, guard: Guard | None) -> Report:
@@ -193,7 +195,8 @@ def measure(callback: Any, trainer: Any, guard: Guard | None) -> Report:
         try:
             report = _report(callback, trainer, guard)
         except Exception as error:  # a preflight that cannot be made must not stop a run that may well fit
-            report = Report(f"checkroom: no preflight: {type(error).__name__}: {error}")
+            unknown = f"{type(error).__name__}: {error}"
+            report = Report(f"checkroom: no preflight: {unknown}", unknown=unknown)
     answer: Report = trainer.strategy.broadcast(report)
     return answer
 
@@ -228,7 +231,8 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
     sizes: Sizes = callback._sizes
     sizes.predict(callback, trainer)
     if not sizes.expected:
-        return Report(f"checkroom preflight: the size of a checkpoint is not known yet ({'; '.join(sizes.notes)})")
+        unknown = f"the size of a checkpoint is not known yet ({'; '.join(sizes.notes)})"
+        return Report(f"checkroom preflight: {unknown}", unknown=unknown)
     spec = run_spec(callback, trainer, sizes.expected)
     ours, alone = _core.forecast(spec), _core.forecast(spec.replace(writer="lightning", max_size=None, keep=()))
     # What an earlier fit of this run left is part of what the run keeps: it makes room for its own successors.
@@ -253,20 +257,25 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
     least = max(first_file, 0 if rest is None else rest.least)
     asked = least if peak is None else max(least, peak.most)
     certain, most = fits(least), fits(asked)
-    error = warning = ""
+    error = warning = unknown = ""
     if certain.verdict == "refuse" and least:  # a run that saves nothing needs nothing
         error = f"{_shortage(certain)}{_way_out(spec, certain, least)}"
     elif most.verdict == "refuse" and asked:
         first = ours.first_save_that_may_not_fit(most.have)
         where = "" if first is None else f" (first at epoch {first.epoch}, step {first.step})"
         warning = f"a save may not fit{where}: {_shortage(most)}{_way_out(spec, most, asked)}"
+    elif most.limit == "none" and asked:
+        unknown = f"{space.filesystem} does not say what is free (give max_size: the cap then decides)"
     binding = certain if error else most
-    text = _text(callback, ours, alone, space, guard, binding, error, warning)
+    verdict = "does not fit" if error else "may not fit" if warning else f"unknown: {unknown}" if unknown else ""
+    text = _text(callback, ours, alone, space, guard, binding, verdict)
     floor, cap = guard.options.floor, guard.options.cap
     figures = preflight_figures(
         ours, alone, space, binding, exact=sizes.exact, floor=floor, cap=cap, used=used, own=own
     )
-    return Report(text, warning, error, binding.need, binding.have, binding.short_by, binding.limit, figures)
+    return Report(
+        text, warning, error, unknown, binding.need, binding.have, binding.short_by, binding.limit, figures
+    )
 
 
 def _shortage(admission: _core.Admission) -> str:
@@ -304,9 +313,9 @@ def _text(
     space: _core.FreeSpace,
     guard: Guard,
     admission: _core.Admission,
-    error: str,
-    warning: str,
+    verdict: str,
 ) -> str:
+    """The report for a person; an empty ``verdict`` is one that fits."""
     sizes: Sizes = callback._sizes
     rows = [("one checkpoint", f"{format_size(sizes.expected)} ({'exact' if sizes.exact else 'an estimate'})")]
     rest, files = figure(ours, "at_rest_bytes"), figure(ours, "files")
@@ -331,7 +340,8 @@ def _text(
         size = format_size(sum(entry for _, entry in foreign))
         rows.append(("foreign", f"{len(foreign)} {'entry' if len(foreign) == 1 else 'entries'}, {size}, left alone"))
     spare = format_size(max(0, admission.have - admission.need))
-    rows.append(("verdict", "does not fit" if error else "may not fit" if warning else f"fits, {spare} to spare"))
+    of_what = " of the cap, which alone decides" if admission.unknown else ""
+    rows.append(("verdict", verdict or f"fits, {spare} to spare{of_what}"))
     rows.extend(("note", note) for note in (*sizes.notes, *_not_counted(callback)))
     if not guard.options.durable:
         rows.append(("note", "durable=False: a power cut may take checkpoints that were acknowledged"))

@@ -78,7 +78,7 @@ def _entry(callback: Any, report: Report, leaving: tuple[tuple[str, str], ...]) 
         "class": _name(callback),
         "directory": os.path.abspath(callback.dirpath),
         "verdict": report.verdict,
-        "message": report.error or report.warning,
+        "message": report.error or report.warning or report.unknown,
         "text": report.text,
         "remarks": remarks(callback),
         "leaving": [{"name": name, "reason": reason} for name, reason in leaving],

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -209,6 +209,32 @@ def test_what_only_the_most_exceeds(tmp_path: Path) -> None:
     report = said(preflight(tmp_path, *script("plain.py", "--max-size", "100kB")), 1)
     assert "verdict         may not fit" in report
     assert left_in(tmp_path) == set()
+
+
+@pytest.fixture
+def silent_disk(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem that does not say what it has."""
+    point = tmp_path / "ram"
+    point.mkdir()
+    done = subprocess.run(["mount", "-t", "ramfs", "ramfs", str(point)], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"privilege: mount failed: {done.stderr.strip()}")
+    yield point
+    subprocess.run(["umount", "-l", str(point)], check=True)
+
+
+def test_a_filesystem_that_does_not_say_what_is_free(tmp_path: Path, silent_disk: Path) -> None:
+    """Without a cap nobody can say; the figures are there. With one, the cap decides."""
+    words = script("plain.py", "--directories", silent_disk / "run")
+    done = preflight(tmp_path, *words)
+    line = said(done, 2)
+    assert line.endswith(": ramfs does not say what is free (give max_size: the cap then decides)")
+    assert "at the peak" in done.stdout and "verdict         unknown: ramfs" in done.stdout
+    assert "fits" not in done.stdout
+    report = said(preflight(tmp_path, *words, "--max-size", "10MB"), 0)
+    assert "to spare of the cap, which alone decides" in report
+    assert "verdict         may not fit" in said(preflight(tmp_path, *words, "--max-size", "100kB"), 1)
+    assert list(silent_disk.iterdir()) == []
 
 
 def test_fast_dev_run(tmp_path: Path) -> None:

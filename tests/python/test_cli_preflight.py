@@ -13,7 +13,7 @@ import pytest
 from checkroom.cli import preflight as command
 from checkroom.cli._app import run
 from checkroom.cli._errors import CommandError
-from checkroom.cli._preflight_report import as_text, exit_code, preflight_data
+from checkroom.cli._preflight_report import as_text, exit_code, preflight_data, without_verdict
 from checkroom.cli._script import Ending
 
 GB = 1_000_000_000
@@ -172,12 +172,32 @@ def test_the_worst_counts(verdicts: list[str], worst: str, code: int) -> None:
     assert (data["verdict"], exit_code(data)) == (worst, code)
 
 
+@pytest.mark.parametrize("format", ["table", "json"])
 @pytest.mark.parametrize("verdicts", [["unknown"], ["fits", "unknown"]])
-def test_what_is_unknown_is_no_verdict(verdicts: list[str]) -> None:
-    text = "checkroom preflight: the size of a checkpoint is not known yet (not predicted)"
-    with pytest.raises(CommandError) as caught:
-        preflight_data(done(*(entry("/runs/a", verdict, text=text) for verdict in verdicts)), ["x"])
-    assert str(caught.value) == "no verdict on /runs/a: the size of a checkpoint is not known yet (not predicted)"
+def test_what_nobody_can_say_does_not_fit_nor_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verdicts: list[str], format: str
+) -> None:
+    """The figures are printed all the same; the line says of which directory, and why."""
+    from checkroom.cli import _script
+
+    entries = [
+        entry(f"/runs/{verdict}", verdict, message="ramfs does not say what is free" if verdict == "unknown" else "")
+        for verdict in verdicts
+    ]
+    monkeypatch.setattr(_script, "rehearse", lambda words, stdout=None: done(*entries))
+    assert run(["preflight", "--format", format, "--", "true"]) == 2
+    out, err = capsys.readouterr()
+    assert err == "checkroom preflight: no verdict on /runs/unknown: ramfs does not say what is free\n"
+    if format == "json":
+        assert json.loads(out)["verdict"] == "unknown"
+    else:
+        assert "checkroom preflight of /runs/unknown" in out and "ramfs" not in out  # the text itself says it
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("may_not_fit", 1), ("does_not_fit", 1), ("unknown", 2)])
+def test_what_surely_does_not_fit_counts_more_than_what_nobody_can_say(verdict: str, code: int) -> None:
+    data = preflight_data(done(entry("/a", verdict, message="why"), entry("/b", "unknown", message="why")), ["x"])
+    assert (data["verdict"], exit_code(data), bool(without_verdict(data))) == (verdict, code, code == 2)
 
 
 def test_the_data() -> None:

@@ -197,6 +197,12 @@ def test_a_python_that_does_not_read_its_path(flag: str) -> None:
         rehearse(["python3.11", "-u", flag, "train.py"])
 
 
+@pytest.mark.parametrize("word", ["sudo", "/usr/bin/docker"])
+def test_what_starts_others_without_the_environment(word: str) -> None:
+    with pytest.raises(CommandError, match=r"would train \(start .* behind it: (sudo|docker) \.\.\. checkroom"):
+        rehearse([word, "python", "train.py"])
+
+
 @pytest.mark.parametrize("words", [["-WIgnore", "-c", "pass"], ["-c", "import sys", "-I"], ["-u", "-c", "", "-E"]])
 def test_flags_that_only_look_like_it(words: list[str]) -> None:
     assert rehearse([sys.executable, *words]).returncode == 0

@@ -17,7 +17,7 @@ from checkroom.cli._errors import CommandError
 from checkroom.cli._script import Ending
 from checkroom.cli._together import need_together
 
-__all__ = ["as_json", "as_text", "exit_code", "preflight_data"]
+__all__ = ["as_json", "as_text", "exit_code", "preflight_data", "without_verdict"]
 
 # From the best to the worst.
 _VERDICTS = ("fits", "unknown", "may_not_fit", "does_not_fit")
@@ -33,7 +33,7 @@ def preflight_data(ending: Ending, command: Sequence[str]) -> dict[str, Any]:
     """
     verdict = ending.verdict
     if verdict is None:
-        raise CommandError(_without_verdict(ending))
+        raise CommandError(_without_preflight(ending))
     if verdict["format"] != FORMAT:
         raise CommandError(
             f"the script's checkroom writes verdicts of format {verdict['format']}, this one reads {FORMAT} "
@@ -43,13 +43,9 @@ def preflight_data(ending: Ending, command: Sequence[str]) -> dict[str, Any]:
         raise CommandError(_obstacle(verdict))
     callbacks = verdict["callbacks"]
     together = _together(callbacks)
-    worst = max((entry["verdict"] for entry in (*callbacks, *together)), key=_VERDICTS.index)
-    if worst == "unknown":
-        unknown = next(entry for entry in callbacks if entry["verdict"] == "unknown")
-        raise CommandError(f"no verdict on {unknown['directory']}: {unknown['text'].partition(': ')[2]}")
     return {
         "format": FORMAT,
-        "verdict": worst,
+        "verdict": max((entry["verdict"] for entry in (*callbacks, *together)), key=_VERDICTS.index),
         "command": list(command),
         "lightning": {"package": verdict["package"], "version": verdict["version"]},
         "callbacks": callbacks,
@@ -59,8 +55,16 @@ def preflight_data(ending: Ending, command: Sequence[str]) -> dict[str, Any]:
 
 
 def exit_code(data: dict[str, Any]) -> int:
-    """0: fits; 1: does not, or may not."""
-    return 0 if data["verdict"] == "fits" else 1
+    """0: fits; 1: does not, or may not; 2: nobody can say."""
+    return {"fits": 0, "unknown": 2}.get(data["verdict"], 1)
+
+
+def without_verdict(data: dict[str, Any]) -> str:
+    """Why nobody can say whether the run fits; empty: there is a verdict."""
+    if data["verdict"] != "unknown":
+        return ""
+    unknown = next(entry for entry in data["callbacks"] if entry["verdict"] == "unknown")
+    return f"no verdict on {unknown['directory']}: {unknown['message']}"
 
 
 def as_json(data: dict[str, Any]) -> str:
@@ -78,7 +82,7 @@ def as_text(data: dict[str, Any]) -> str:
             f"checkroom: the run would remove {leaving['name']} at its start: {leaving['reason']}"
             for leaving in entry["leaving"]
         ]
-        if entry["message"]:
+        if entry["message"] and entry["verdict"] != "unknown":  # that the text itself says
             certain = "the run cannot fit: " if entry["verdict"] == "does_not_fit" else ""
             lines.append(f"checkroom: {certain}{entry['message']}")
     for entry in data["together"]:
@@ -132,7 +136,7 @@ def _short(need: int, free: int, floor: int) -> bool:
     return _core.admit(file_bytes=need, available=free, floor=floor).verdict == "refuse"
 
 
-def _without_verdict(ending: Ending) -> str:
+def _without_preflight(ending: Ending) -> str:
     code = ending.returncode
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     reason = f" (a fit was left with {ending.error})" if ending.error else ""

@@ -26,6 +26,8 @@ __all__ = ["Ending", "rehearse"]
 _POLL_SECONDS = 0.1
 # What loggers get to send what they have, launchers to see that their ranks have gone.
 _GRACE_SECONDS = 5.0
+# They start what they are given without this environment, and so it would train.
+_NEW_ENVIRONMENT = ("doas", "docker", "kubectl", "podman", "ssh", "sudo")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The name under which the folder of the sentinel lies on the script's path.
 _PACKAGE = "checkroom_sentinel"
@@ -115,6 +117,11 @@ def _environment(folder: str, verdict: str) -> dict[str, str]:
 def _startable(words: Sequence[str]) -> list[str]:
     """The command as it can be started; refuses what would train instead of rehearsing."""
     first = words[0]
+    if os.path.basename(first) in _NEW_ENVIRONMENT:
+        raise CommandError(
+            f"{quoted(first)} does not hand on the environment, through which this works: the script would train "
+            f"(start the command behind it: {os.path.basename(first)} ... checkroom preflight -- ...)"
+        )
     if re.fullmatch(r"(python|pypy)[\d.]*", os.path.basename(first)):
         for word in words[1:]:
             if not word.startswith("-") or word in ("-c", "-m", "-"):

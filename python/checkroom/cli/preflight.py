@@ -22,11 +22,18 @@ HELP = """\
 Run a training script up to the preflight of its trainer, print that, and stop before the first batch.
 
 Everything that the script does before the first batch of its fit is done: data are loaded, loggers make their \
-folders, sanity validation runs, a tuner searches. checkroom writes and removes no checkpoint. The environment has to \
-reach the processes that train. The script's own exit code does not count, nor what it catches.
+folders, sanity validation runs, a tuner searches. checkroom writes and removes no checkpoint. The script's own exit \
+code does not count, nor what it catches.
 
-Exit code 0: the run fits. 1: it does not, or at its most it may not. 2: there is no preflight, and one line says why: \
-the script ended before, or its trainer has no callback of checkroom (then: the line to change).
+The environment has to reach the processes that train: one that does not get it (behind sudo, in a container, on \
+another machine) trains for real. Start the command there instead: sudo checkroom preflight -- python train.py
+
+Exit code 0: the run fits. 1: it does not, or at its most it may not. 2: there is no verdict, and one line says why: \
+the script ended before, its trainer has no callback of checkroom (then: the line to change), or the filesystem does \
+not say what is free and there is no max_size.
+
+Counted is what checkroom's callbacks write. Other checkpoint callbacks of the trainer are named, not counted; logs \
+are not counted either.
 
 With --format json the script's output goes to stderr.
 """
@@ -56,11 +63,11 @@ def preflight(context: typer.Context, format: flags.PreflightFormat = "table") -
         The exit code, as in :data:`HELP`; 128 and the signal's number where the user sent one.
 
     Raises:
-        CommandError: There is no preflight.
+        CommandError: There is no preflight, or no verdict.
     """
     check_format(format, _FORMATS)
     # The rest waits until it is needed, so that --help answers at once.
-    from checkroom.cli._preflight_report import as_json, as_text, exit_code, preflight_data
+    from checkroom.cli._preflight_report import as_json, as_text, exit_code, preflight_data, without_verdict
     from checkroom.cli._script import rehearse
 
     command: list[str] = context.obj
@@ -74,4 +81,7 @@ def preflight(context: typer.Context, format: flags.PreflightFormat = "table") -
         sys.stdout.flush()
     except BrokenPipeError:
         discard_output()  # the reader has gone (`| head`); the exit code is still the verdict's
+    missing = without_verdict(data)
+    if missing:
+        raise CommandError(missing)
     return exit_code(data)
