@@ -6,12 +6,14 @@ They travel in the verdict file of a rehearsal; ``docs/formats.md`` says what ea
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from checkroom import _core
 from checkroom._core import Forecast, KeepBest, KeepEvery, KeepLast, RunSpec
+from checkroom._options import keep_rule
 
-__all__ = ["figure", "keep_arguments", "preflight_figures", "spec_arguments"]
+__all__ = ["figure", "keep_arguments", "preflight_figures", "spec_arguments", "spec_from"]
 
 
 def preflight_figures(
@@ -73,6 +75,22 @@ def spec_arguments(spec: RunSpec) -> dict[str, Any]:
     names = [name for name, member in inspect.getmembers(RunSpec) if isinstance(member, property)]
     names.remove("save_count")  # follows from the others
     return {**{name: getattr(spec, name) for name in names}, "keep": [keep_arguments(rule) for rule in spec.keep]}
+
+
+def spec_from(arguments: Mapping[str, Any]) -> RunSpec:
+    """The run spec that these arguments make: the inverse of ``spec_arguments``.
+
+    Raises:
+        TypeError: An argument is not one of a run spec.
+        ValueError: A wrong value.
+
+    Example:
+        >>> from checkroom import KeepLast, RunSpec
+        >>> spec = RunSpec(max_epochs=2, keep=[KeepLast(3)])
+        >>> spec_from(spec_arguments(spec)) == spec
+        True
+    """
+    return RunSpec(**{**arguments, "keep": [keep_rule(rule) for rule in arguments["keep"]]})
 
 
 def keep_arguments(rule: KeepLast | KeepEvery | KeepBest) -> dict[str, Any]:

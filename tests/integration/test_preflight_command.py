@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -82,6 +84,18 @@ def test_a_plain_trainer(tmp_path: Path) -> None:
     assert "the script says this on stderr" in done.stderr
     assert "came to its end" not in done.stdout
     assert left_in(tmp_path) == set()
+
+
+def test_its_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "out.svg"
+    report = said(preflight(tmp_path, *script("plain.py"), options=("--plot", str(picture))), 0)
+    peak = re.search(r"at the peak .* to (.*); with Lightning alone .* to (.*)", report)
+    assert peak is not None, report
+    words = " ".join(" ".join(text.itertext()) for text in ElementTree.parse(picture).iter() if "text" in text.tag)
+    assert f"checkpoints, checkroom: peak {peak[1]}" in words
+    assert f"checkpoints, Lightning alone: peak {peak[2]}" in words
+    assert "checkpoints, kB" in words and "epochs" in words
 
 
 def test_what_it_forecasts_is_what_the_run_does(tmp_path: Path) -> None:

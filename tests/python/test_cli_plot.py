@@ -12,7 +12,7 @@ import pytest
 from checkroom import RunSpec, forecast
 from checkroom.cli._app import run
 from checkroom.cli._errors import CommandError
-from checkroom.cli._plot import Space, check_plot_path, curve, plot
+from checkroom.cli._plot import Row, Space, check_plot_path, curve, plot
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -56,11 +56,11 @@ def test_a_run_of_unknown_epochs_is_drawn_over_steps() -> None:
 
 def test_the_picture_names_its_units_and_both_writers(tmp_path: Path) -> None:
     path = tmp_path / "out.svg"
-    plot([("recommended", RunSpec(**RUN, **KEPT, max_size=45 * GB))], Space(50 * GB, 5 * GB), path)
+    plot([Row("recommended", RunSpec(**RUN, **KEPT, max_size=45 * GB), Space(50 * GB, 5 * GB))], path)
     words = drawn(path)
     assert "recommended, Lightning alone: peak 34.5 GB" in words
     assert "recommended, checkroom: peak 27.6 GB" in words
-    assert "checkpoints and logs, GB" in words and words.count("epochs") == 2
+    assert "checkpoints, GB" in words and words.count("epochs") == 2
     for label in ("at rest, at the least", "at rest, at the most", "peak of a save", "free before the run",
                   "floor, to stay free", "cap (max_size)"):
         assert label in words, label
@@ -69,14 +69,54 @@ def test_the_picture_names_its_units_and_both_writers(tmp_path: Path) -> None:
 def test_a_picture_is_the_same_each_time(tmp_path: Path) -> None:
     first, second = tmp_path / "a.svg", tmp_path / "b.svg"
     for path in (first, second):
-        plot([("run", RunSpec(**RUN, **KEPT))], Space(50 * GB), path)
+        plot([Row("run", RunSpec(**RUN, **KEPT), Space(50 * GB))], path)
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_what_is_not_known_is_not_drawn(tmp_path: Path) -> None:
     path = tmp_path / "out.svg"
-    plot([("run", RunSpec(**RUN, **KEPT))], Space(), path)
+    plot([Row("run", RunSpec(**RUN, **KEPT))], path)
     assert "free" not in drawn(path) and "cap" not in drawn(path)
+
+
+def test_logs_are_named_where_they_count(tmp_path: Path) -> None:
+    path = tmp_path / "out.svg"
+    plot([Row("run", RunSpec(**RUN, csv_bytes_per_epoch=1))], path)
+    assert "checkpoints and logs, GB" in drawn(path)
+
+
+def test_what_others_have_in_the_directory_is_no_part_of_the_cap() -> None:
+    spec = RunSpec(**RUN, max_size=45 * GB)
+    assert Row("run", spec, Space(taken=5 * GB)).cap == 40 * GB
+    assert Row("run", spec, Space(taken=50 * GB)).cap == 0
+    assert Row("run", RunSpec(**RUN), Space(taken=5 * GB)).cap is None
+
+
+def test_a_long_name_gets_a_line_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "out.svg"
+    plot([Row("lightning_logs/version_3/checkpoints", RunSpec(**RUN, **KEPT))], path)
+    assert "lightning_logs/version_3/checkpoints checkroom: peak 27.6 GB" in drawn(path)
+
+
+def test_of_a_run_that_grows_without_end_the_beginning_is_drawn(tmp_path: Path) -> None:
+    spec = RunSpec(max_epochs=-1, steps_per_epoch=10, save_top_k=-1, checkpoint_bytes=GB)
+    one = curve(spec, 5 * GB)  # full after 5: shown up to twice that
+    assert one.grows and one.x == tuple(range(1, 12)) and one.peak[-1] == 11 * GB
+    assert len(curve(spec).x) == 40
+    path = tmp_path / "out.svg"
+    plot([Row("run", spec, Space(5 * GB))], path)
+    assert drawn(path).count("grows without end") == 2 and "peak 11" not in drawn(path)
+
+
+def test_of_a_run_without_an_end_that_does_not_grow_the_peak_is_known() -> None:
+    one = curve(RunSpec(max_epochs=-1, steps_per_epoch=10, save_top_k=1, checkpoint_bytes=GB), 5 * GB)
+    assert not one.grows and one.height == "peak 2.0 GB"
+
+
+def test_a_run_that_saves_nothing_has_an_empty_picture(tmp_path: Path) -> None:
+    path = tmp_path / "out.svg"
+    plot([Row("run", RunSpec(max_epochs=2, save_top_k=0, checkpoint_bytes=GB), Space(50 * GB))], path)
+    assert "checkroom: peak 0 B" in drawn(path)
 
 
 @pytest.mark.parametrize("command", ["estimate", "advise"])

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from checkroom.cli import preflight as command
 from checkroom.cli._app import run
 from checkroom.cli._errors import CommandError
-from checkroom.cli._preflight_report import as_text, exit_code, preflight_data, without_verdict
+from checkroom.cli._preflight_report import as_text, exit_code, plot_rows, preflight_data, without_verdict
 from checkroom.cli._script import Ending
 
 GB = 1_000_000_000
@@ -26,7 +27,8 @@ def entry(
     figures = {
         "at_rest_bytes": {"least": rest, "most": rest}, "device": device, "free_bytes": free, "floor_bytes": floor,
         "peak_bytes": {"checkroom": {"least": rest, "most": peak}, "lightning": {"least": rest, "most": peak}},
-        "checkpoint_bytes": GB, "own_bytes": 0,
+        "checkpoint_bytes": GB, "own_bytes": 0, "used_bytes": 0,
+        "run_spec": {"max_epochs": 4, "save_top_k": 2, "monitor": "x", "checkpoint_bytes": GB, "keep": [{"last": 1}]},
     }  # fmt: skip
     return {
         "class": "checkroom.lightning.ModelCheckpoint", "directory": directory, "verdict": verdict, "message": "",
@@ -267,6 +269,62 @@ def test_the_text() -> None:
         "checkroom: not counted: mine.Own of the same trainer writes as well",
         "checkroom: the 2 callbacks: does not fit",
     ]
+
+
+# -- the picture
+
+
+def test_the_rows_of_the_picture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, unsized = entry(f"{tmp_path}/runs/a"), entry("/runs/b", "unknown", message="why")
+    first["figures"].update(own_bytes=2 * GB, used_bytes=3 * GB)
+    first["figures"]["run_spec"]["max_size"] = 9 * GB
+    unsized["figures"] = None
+    far = entry("/a/very/long/path/that/leads/to/the/checkpoints/of/one/run", device="8:2")
+    far["figures"]["free_bytes"] = None
+    near, long = plot_rows(preflight_data(done(first, unsized, far), ["x"]))
+    assert near.name == "runs/a"
+    # What the run has there makes room for what it writes; of the cap, what is others' does not.
+    assert (near.space.free, near.space.floor, near.cap) == (12 * GB, GB, 6 * GB)
+    assert near.spec.save_top_k == 2 and near.spec.keep[0].n == 1
+    assert long.name == "...t/leads/to/the/checkpoints/of/one/run" and long.space.free is None
+
+
+def test_the_run_of_another_checkroom_cannot_be_drawn() -> None:
+    newer = entry()
+    newer["figures"]["run_spec"]["save_sideways"] = True
+    with pytest.raises(CommandError, match=r"save_sideways.* \(install the same version in both places\)"):
+        plot_rows(preflight_data(done(newer), ["x"]))
+
+
+def test_the_picture_is_drawn_beside_the_report(
+    capsys: pytest.CaptureFixture[str], seen: list[list[str]], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "out.png"
+    assert run(["preflight", "--plot", str(path), "--", "true"]) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert "checkroom preflight of /runs/a" in capsys.readouterr().out
+
+
+def test_a_picture_that_cannot_be_drawn_is_refused_before_the_script_runs(
+    capsys: pytest.CaptureFixture[str], seen: list[list[str]]
+) -> None:
+    assert run(["preflight", "--plot", "out.gif", "--", "true"]) == 2
+    assert "not a picture: 'out.gif'" in capsys.readouterr().err
+    assert seen == []
+
+
+def test_a_full_disk_takes_the_picture_not_the_report(
+    capsys: pytest.CaptureFixture[str], seen: list[list[str]], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "full.png"
+    path.symlink_to("/dev/full")
+    assert run(["preflight", "--plot", str(path), "--", "true"]) == 2
+    out, err = capsys.readouterr()
+    assert "checkroom preflight of /runs/a" in out
+    assert err.startswith("checkroom preflight: --plot: ") and err.count("\n") == 1
 
 
 # -- what stands in the way

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from checkroom import KeepBest, KeepEvery, KeepLast, RunSpec, admit, forecast, free_space
-from checkroom._figures import keep_arguments, preflight_figures, spec_arguments
+from checkroom._figures import keep_arguments, preflight_figures, spec_arguments, spec_from
 from checkroom._options import keep_rule
 
 RULES = [KeepLast(2), KeepEvery(epochs=3), KeepEvery(steps=10), KeepEvery(hours=1.5), KeepBest(2, "val_acc", "max")]
@@ -28,9 +28,7 @@ def test_a_rule_comes_back(rule: KeepLast | KeepEvery | KeepBest) -> None:
     ids=["epochs", "steps", "time"],
 )
 def test_a_run_spec_comes_back(spec: RunSpec) -> None:
-    arguments = json.loads(json.dumps(spec_arguments(spec)))
-    arguments["keep"] = [keep_rule(rule) for rule in arguments["keep"]]
-    assert repr(RunSpec(**arguments)) == repr(spec)
+    assert repr(spec_from(json.loads(json.dumps(spec_arguments(spec))))) == repr(spec)
 
 
 def test_the_figures_are_the_forecasts() -> None:

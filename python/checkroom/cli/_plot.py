@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from checkroom import Forecast, RunSpec, forecast, format_size
+from checkroom._figures import figure
 from checkroom.cli._errors import CommandError, quoted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Curve", "Space", "check_plot_path", "curve", "plot"]
+    from checkroom._core import SavePoint
+
+__all__ = ["Curve", "Row", "Space", "check_plot_path", "curve", "plot"]
 
 _ENDINGS = (".png", ".svg")
 # Okabe and Ito's palette: told apart by people with any kind of colour blindness. Line styles and markers differ too,
@@ -25,6 +28,7 @@ _ENDINGS = (".png", ".svg")
 _REST, _PEAK, _FREE, _CAP, _FLOOR = "#0072B2", "#D55E00", "#000000", "#009E73", "#999999"
 _MOST_POINTS = 400  # more than this are thinned out: a picture has no room for them
 _MOST_MARKERS = 40
+_LONGEST_NAME = 20  # in front of what stands above a picture; a longer one gets a line of its own
 _UNITS = ((10**18, "EB"), (10**15, "PB"), (10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "B"))
 
 
@@ -33,12 +37,34 @@ class Space:
     """What there is, in bytes.
 
     Attributes:
-        free: Free on the filesystem; ``None``: unknown.
+        free: Free on the filesystem, what the run itself has there included; ``None``: unknown.
         floor: Of it, what is to stay free.
+        taken: What others have in the directory: it counts against the cap.
     """
 
     free: int | None = None
     floor: int = 0
+    taken: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the picture.
+
+    Attributes:
+        name: What stands above it.
+        spec: The run with checkroom's writer; its ``max_size`` is the cap.
+        space: What there is for it.
+    """
+
+    name: str
+    spec: RunSpec
+    space: Space = Space()
+
+    @property
+    def cap(self) -> int | None:
+        """What the run may occupy of its cap; ``None``: no cap."""
+        return None if self.spec.max_size is None else max(0, self.spec.max_size - self.space.taken)
 
 
 @dataclass(frozen=True)
@@ -50,6 +76,7 @@ class Curve:
         least, most: At rest.
         peak: The most at the worst moment inside the save.
         unit: ``"epoch"`` or ``"step"``.
+        grows: Without end: this is only its beginning.
     """
 
     x: tuple[float, ...]
@@ -57,6 +84,12 @@ class Curve:
     most: tuple[int, ...]
     peak: tuple[int, ...]
     unit: str = "epoch"
+    grows: bool = False
+
+    @property
+    def height(self) -> str:
+        """How high it gets, for a person."""
+        return "grows without end" if self.grows else f"peak {format_size(max(self.peak, default=0))}"
 
 
 def check_plot_path(path: str | None) -> Path | None:
@@ -81,11 +114,17 @@ def check_plot_path(path: str | None) -> Path | None:
     return Path(path).expanduser()
 
 
-def curve(spec: RunSpec) -> Curve:
-    """Plays a run ahead for a picture; a run with many saves is thinned out, without losing its highest peak."""
+def curve(spec: RunSpec, room: int | None = None) -> Curve:
+    """Plays a run ahead for a picture; a run with many saves is thinned out, without losing its highest peak.
+
+    Args:
+        spec: The run.
+        room: Where it is full, in bytes: of a run that grows without end not much more is shown.
+    """
     played = forecast(spec)
     timeline = played.timeline
-    count = len(timeline)
+    grows = figure(played, "peak_bytes") is None
+    count = _beginning(timeline, room) if grows else len(timeline)
     width = max(1, math.ceil(count / _MOST_POINTS))
     unit = "epoch" if spec.steps_per_epoch is not None or (count and timeline[0].epoch >= 0) else "step"
     x: list[float] = []
@@ -93,14 +132,22 @@ def curve(spec: RunSpec) -> Curve:
     most: list[int] = []
     peak: list[int] = []
     for start in range(0, count, width):
-        group = timeline[start : start + width]
+        group = timeline[start : min(start + width, count)]
         place = _place(group[-1], spec)
         logs = _logs(played, spec, place)
         x.append(place)
         least.append(group[-1].at_rest_bytes.least + logs)
         most.append(group[-1].at_rest_bytes.most + logs)
         peak.append(max(point.peak_bytes.most for point in group) + logs)
-    return Curve(tuple(x), tuple(least), tuple(most), tuple(peak), unit)
+    return Curve(tuple(x), tuple(least), tuple(most), tuple(peak), unit, grows)
+
+
+def _beginning(timeline: Sequence[SavePoint], room: int | None) -> int:
+    """How many saves of a run without an end are shown: up to twice the room."""
+    if room is None:
+        return min(len(timeline), _MOST_MARKERS)
+    full = (index for index, point in enumerate(timeline) if point.peak_bytes.most > 2 * room)
+    return next(full, len(timeline) - 1) + 1
 
 
 def _place(point: Any, spec: RunSpec) -> float:
@@ -121,12 +168,11 @@ def alone(spec: RunSpec) -> RunSpec:
     return spec.replace(writer="lightning", keep=(), max_size=None)
 
 
-def plot(rows: Sequence[tuple[str, RunSpec]], space: Space, path: Path) -> None:
+def plot(rows: Sequence[Row], path: Path) -> None:
     """Draws a row of two pictures for each run: with Lightning alone, and with checkroom.
 
     Args:
-        rows: What stands above each row, and the run with checkroom's writer.
-        space: What there is.
+        rows: The runs.
         path: The file, .png or .svg.
 
     Raises:
@@ -137,22 +183,24 @@ def plot(rows: Sequence[tuple[str, RunSpec]], space: Space, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    runs = [(name, curve(alone(spec)), curve(spec), spec.max_size) for name, spec in rows]
+    logs = any(row.spec.tensorboard_bytes_per_epoch or row.spec.csv_bytes_per_epoch for row in rows)
     with pyplot.rc_context({"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "checkroom"}):
         figure, axes = pyplot.subplots(
-            len(runs), 2, figsize=(7.2, 2.5 * len(runs) + 0.9), sharey="row", squeeze=False, layout="constrained"
+            len(rows), 2, figsize=(7.2, 2.5 * len(rows) + 0.9), sharey="row", squeeze=False, layout="constrained"
         )
-        for pair, (name, lightning, checkroom, cap) in zip(axes, runs):
-            top = _top([lightning, checkroom], space, cap)
+        for pair, row in zip(axes, rows):
+            lightning, checkroom = curve(alone(row.spec), row.space.free), curve(row.spec, row.space.free)
+            top = _top([lightning, checkroom], row.space, row.cap)
             scale, unit = next((size, word) for size, word in _UNITS if top >= size)
-            _draw(pair[0], lightning, scale, f"{name}, Lightning alone")
-            _draw(pair[1], checkroom, scale, f"{name}, checkroom")
+            before = f"{row.name}, " if len(row.name) <= _LONGEST_NAME else f"{row.name}\n"
+            _draw(pair[0], lightning, scale, f"{before}Lightning alone")
+            _draw(pair[1], checkroom, scale, f"{before}checkroom")
             for axis in pair:
-                _draw_space(axis, space, top, scale)
-            if cap is not None and cap <= top:
-                pair[1].axhline(cap / scale, color=_CAP, linestyle="-.", linewidth=1.3, label="cap (max_size)")
+                _draw_space(axis, row.space, top, scale)
+            if row.cap is not None and row.cap <= top:
+                pair[1].axhline(row.cap / scale, color=_CAP, linestyle="-.", linewidth=1.3, label="cap (max_size)")
             pair[0].set_ylim(0, top / scale)
-            pair[0].set_ylabel(f"checkpoints and logs, {unit}")
+            pair[0].set_ylabel(f"checkpoints and logs, {unit}" if logs else f"checkpoints, {unit}")
         handles: dict[str, Any] = {}
         for axis in axes.flat:
             for handle, label in zip(*axis.get_legend_handles_labels()):
@@ -178,7 +226,7 @@ def _top(curves: Sequence[Curve], space: Space, cap: int | None) -> float:
 
 
 def _draw(axis: Axes, one: Curve, scale: int, name: str) -> None:
-    axis.set_title(f"{name}: peak {format_size(max(one.peak, default=0))}", fontsize=9)
+    axis.set_title(f"{name}: {one.height}", fontsize=9)
     axis.set_xlabel("epochs" if one.unit == "epoch" else "optimizer steps")
     axis.grid(axis="y", linewidth=0.4, color="#dddddd")
     axis.spines[["top", "right"]].set_visible(False)

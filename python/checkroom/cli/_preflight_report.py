@@ -6,22 +6,26 @@ Values in, values out. ``docs/formats.md`` says what a verdict file holds.
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Sequence
 from typing import Any
 
 from checkroom import _core
 from checkroom._core import format_size
+from checkroom._figures import spec_from
 from checkroom._sentinel.verdict import FORMAT
 from checkroom.cli._errors import CommandError
+from checkroom.cli._plot import Row, Space
 from checkroom.cli._script import Ending
 from checkroom.cli._together import need_together
 
-__all__ = ["as_json", "as_text", "exit_code", "preflight_data", "without_verdict"]
+__all__ = ["as_json", "as_text", "exit_code", "plot_rows", "preflight_data", "without_verdict"]
 
 # From the best to the worst.
 _VERDICTS = ("fits", "unknown", "may_not_fit", "does_not_fit")
 _WORDS = {"fits": "fits", "unknown": "unknown", "may_not_fit": "may not fit", "does_not_fit": "does not fit"}
+_LONGEST_PATH = 40  # as the name of a picture
 _DEFAULT_CLASS = "callbacks.model_checkpoint.ModelCheckpoint"
 
 
@@ -95,6 +99,36 @@ def as_text(data: dict[str, Any]) -> str:
     if len(data["callbacks"]) > 1:
         lines.append(f"checkroom: the {len(data['callbacks'])} callbacks: {_WORDS[data['verdict']]}")
     return "\n".join(lines) + "\n"
+
+
+def plot_rows(data: dict[str, Any]) -> list[Row]:
+    """What ``--plot`` draws: a row for each callback whose figures are known.
+
+    Raises:
+        CommandError: The script's checkroom has arguments of a run that this one does not know.
+    """
+    rows = []
+    for entry in data["callbacks"]:
+        figures = entry["figures"]
+        if figures is None:
+            continue
+        try:
+            spec = spec_from(figures["run_spec"])
+        except (TypeError, ValueError) as error:
+            raise CommandError(
+                f"--plot: the script's checkroom is another one: {error} (install the same version in both places)"
+            ) from None
+        free, own = figures["free_bytes"], figures["own_bytes"]
+        space = Space(None if free is None else free + own, figures["floor_bytes"], figures["used_bytes"])
+        rows.append(Row(_short_path(entry["directory"]), spec, space))
+    return rows
+
+
+def _short_path(path: str) -> str:
+    """As seen from here; of a long one the end, which tells runs apart."""
+    here = os.path.relpath(path)
+    short = path if here.startswith(os.pardir) else here
+    return short if len(short) <= _LONGEST_PATH else f"...{short[3 - _LONGEST_PATH :]}"
 
 
 def _together(callbacks: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def advise(
     # The rest waits until it is needed, so that --help answers at once.
     from checkroom.cli._advice_report import advice_report
     from checkroom.cli._estimate_request import estimate_request, given_flags
-    from checkroom.cli._plot import Space, check_plot_path
+    from checkroom.cli._plot import Row, Space, check_plot_path
     from checkroom.cli._plot import plot as draw
 
     picture = check_plot_path(plot)
@@ -75,9 +75,10 @@ def advise(
     if picture is not None:
         request = report.request
         assert request.free is not None
-        rows = [(own.policy.title, own.configuration.spec) for own in report.own]
+        space = Space(request.free.bytes, request.free.floor)
+        rows = [Row(own.policy.title, own.configuration.spec, space) for own in report.own]
         best = [option.configuration.spec for option in report.options[:1]] or [report.advice.smallest.spec]
-        draw([*rows, ("advised", best[0])], Space(request.free.bytes, request.free.floor), picture)
+        draw([*rows, Row("advised", best[0], space)], picture)
     from checkroom.cli._advice_render import as_json, as_markdown, print_advice
     from checkroom.cli._console import console_for
 

@@ -81,7 +81,7 @@ def estimate(
     from checkroom.cli._estimate_report import estimate as compute
     from checkroom.cli._estimate_report import run_spec
     from checkroom.cli._estimate_request import estimate_request, given_flags
-    from checkroom.cli._plot import Space, check_plot_path
+    from checkroom.cli._plot import Row, Space, check_plot_path
     from checkroom.cli._plot import plot as draw
 
     picture = check_plot_path(plot)
@@ -90,9 +90,8 @@ def estimate(
     )
     report = compute(request)
     if picture is not None:
-        rows = [(one.title, run_spec(request, one, request.max_epochs)) for one in request.policies]
-        free_space = Space() if request.free is None else Space(request.free.bytes, request.free.floor)
-        draw(rows, free_space, picture)
+        space = Space() if request.free is None else Space(request.free.bytes, request.free.floor)
+        draw([Row(one.title, run_spec(request, one, request.max_epochs), space) for one in request.policies], picture)
     if format in ("json", "csv"):
         from checkroom.cli._render_data import as_csv, as_json
 

@@ -56,20 +56,25 @@ class WithScript(TyperCommand):
         return ["[OPTIONS]", "--", "COMMAND..."]
 
 
-def preflight(context: typer.Context, format: flags.PreflightFormat = "table") -> int:
+def preflight(
+    context: typer.Context, format: flags.PreflightFormat = "table", plot: flags.PreflightPlot = None
+) -> int:
     """Runs the script after ``--`` up to its preflight and prints that.
 
     Returns:
         The exit code, as in :data:`HELP`; 128 and the signal's number where the user sent one.
 
     Raises:
-        CommandError: There is no preflight, or no verdict.
+        CommandError: There is no preflight, or no verdict; or the picture cannot be drawn.
     """
     check_format(format, _FORMATS)
     # The rest waits until it is needed, so that --help answers at once.
-    from checkroom.cli._preflight_report import as_json, as_text, exit_code, preflight_data, without_verdict
+    from checkroom.cli._plot import check_plot_path
+    from checkroom.cli._plot import plot as draw
+    from checkroom.cli._preflight_report import as_json, as_text, exit_code, plot_rows, preflight_data, without_verdict
     from checkroom.cli._script import rehearse
 
+    picture = check_plot_path(plot)
     command: list[str] = context.obj
     aside = subprocess.DEVNULL if sys.stderr is None else 2  # the caller may have closed it
     ending = rehearse(command, stdout=aside if format == "json" else None)
@@ -81,6 +86,9 @@ def preflight(context: typer.Context, format: flags.PreflightFormat = "table") -
         sys.stdout.flush()
     except BrokenPipeError:
         discard_output()  # the reader has gone (`| head`); the exit code is still the verdict's
+    rows = [] if picture is None else plot_rows(data)
+    if picture is not None and rows:  # else nothing is known of the run, and the line below says so
+        draw(rows, picture)
     missing = without_verdict(data)
     if missing:
         raise CommandError(missing)
