@@ -313,9 +313,16 @@ def test_no_fit(tmp_path: Path) -> None:
     assert "the script came to its end" in done.stdout
 
 
+def hears_interrupts() -> None:
+    # What a shell starts in the background inherits that SIGINT is ignored, these tests included.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "checkroom", "preflight", "--", *map(str, script("plain.py", "--slow"))]
-    with subprocess.Popen(words, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=hears_interrupts
+    ) as process:
         assert process.stderr is not None
         while not (tmp_path / "slow").exists():
             assert process.poll() is None, process.stderr.read()

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,18 @@ os.replace(path + ".new", path)
 @pytest.fixture(autouse=True)
 def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_script, "_GRACE_SECONDS", 0.5)
+
+
+@pytest.fixture(autouse=True)
+def _hears_signals() -> Iterator[None]:
+    """What a shell starts in the background inherits that SIGINT is ignored, and with nohup SIGHUP."""
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    ignored = [number for number, handler in former.items() if handler is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def python(code: str) -> Ending:
