@@ -1,33 +1,20 @@
 // Retention: a million publishes through the engine, and the plan of an inventory of 100,000.
 
-#include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <ctime>
-#include <functional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "plan/retention.h"
 #include "plan/retention_core.h"
+#include "timing.h"
 
 namespace {
 
 using namespace checkroom::plan;
 using checkroom::Bytes;
-
-// Processor time, the least of several runs: what else the machine does counts little.
-double milliseconds(const std::function<void()>& work) {
-  double best = 1e9;
-  for (int i = 0; i < 5; ++i) {
-    const std::clock_t start = std::clock();
-    work();
-    const auto took = static_cast<double>(std::clock() - start);
-    best = std::min(best, took * 1000 / CLOCKS_PER_SEC);
-  }
-  return best;
-}
+using checkroom::benchmarks::measure;
+using checkroom::benchmarks::print;
 
 std::vector<double> scores(const std::string& order, std::size_t count) {
   std::mt19937_64 random(1);
@@ -77,23 +64,24 @@ RetentionPolicy top(std::int64_t k) {
 
 int main() {
   constexpr std::size_t kSaves = 1'000'000;
+  checkroom::benchmarks::print_header("1,000,000 publishes through the engine");
   for (const char* order : {"random", "improving", "worsening"}) {
     const std::vector<double> values = scores(order, kSaves);
+    const auto publish = [&](const std::string& what, const RetentionPolicy& policy) {
+      print((std::string(order) + ", " + what).c_str(),
+            measure([&] { publish_all(policy, values); }), false);
+    };
     for (const std::int64_t k : {3, 1000, 500'000, -1}) {
-      const RetentionPolicy policy = top(k);
-      std::printf("1,000,000 saves, %-9s k=%-7lld %8.1f ms\n", order, static_cast<long long>(k),
-                  milliseconds([&] { publish_all(policy, values); }));
+      publish("k=" + std::to_string(k), top(k));
     }
     RetentionPolicy all_rules = top(5);
     all_rules.keep = {KeepLast{2}, KeepEvery{1000, {}, {}}, KeepBest{3, "accuracy", Mode::kMax}};
     all_rules.budget = Bytes(20'000);
-    std::printf("1,000,000 saves, %-9s all rules %8.1f ms\n", order,
-                milliseconds([&] { publish_all(all_rules, values); }));
+    publish("all rules", all_rules);
     RetentionPolicy tight = top(10);
     tight.keep = {KeepBest{10, "accuracy", Mode::kMax}};
     tight.budget = Bytes(8'000);
-    std::printf("1,000,000 saves, %-9s two metrics, budget of 8 %8.1f ms\n", order,
-                milliseconds([&] { publish_all(tight, values); }));
+    publish("two metrics, a budget of 8", tight);
   }
 
   std::vector<Item> inventory;
@@ -106,11 +94,11 @@ int main() {
     item.scores = {{"val_loss", values[i]}};
     inventory.push_back(item);
   }
+  checkroom::benchmarks::print_header("plan over 100,000 items");
   for (const std::int64_t k : {3, 1000, 50'000, -1}) {
     RetentionPolicy policy = top(k);
     policy.keep = {KeepLast{5}};
-    std::printf("plan over 100,000 items, k=%-6lld %8.1f ms\n", static_cast<long long>(k),
-                milliseconds([&] { plan(inventory, policy); }));
+    print(("k=" + std::to_string(k)).c_str(), measure([&] { (void)plan(inventory, policy); }));
   }
   return 0;
 }

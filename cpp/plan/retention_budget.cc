@@ -33,9 +33,11 @@ std::optional<Reason> EngineCore::no_room(const Candidate& candidate, const Reas
   std::uint32_t rank = UINT32_MAX;
   for (std::size_t i = 0; i < best_.size(); ++i) {
     const BestRule& best = best_[i].best;
-    if (!has_score(candidate, i) || !best.admits(key(candidate, i))) continue;
-    if (best.size() == 0 || key(candidate, i) < best.best().key) return std::nullopt;  // protected
-    if (best_.size() > 1) rank = std::min(rank, best.rank_of_newcomer(key(candidate, i)));
+    if (!has_score(candidate, best_[i])) continue;
+    const double score = key(candidate, best_[i]);
+    if (!best.admits(score)) continue;
+    if (best.size() == 0 || score < best.best().key) return std::nullopt;  // protected
+    if (best_.size() > 1) rank = std::min(rank, best.rank_of_newcomer(score));
     entered = std::min(entered, i);
   }
   if (entered == best_.size()) {
@@ -49,7 +51,8 @@ std::optional<Reason> EngineCore::no_room(const Candidate& candidate, const Reas
   if (victim.id != kNoItem) {
     if (victim.rank == 0) return std::nullopt;
     // An equal newcomer does not displace, as in the top k.
-    const bool better = best_.size() > 1 ? rank <= victim.rank : key(candidate, 0) < victim.key;
+    const bool better =
+        best_.size() > 1 ? rank <= victim.rank : key(candidate, best_[0]) < victim.key;
     if (better) return std::nullopt;
   }
   const auto room = static_cast<std::uint32_t>(best_[entered].best.size());
@@ -61,11 +64,12 @@ Bytes EngineCore::suppose(const Candidate& candidate, bool& frees_unranked) {
   supposed_.tail_is_newest = false;
   supposed_.gone.clear();
   supposed_.displaced.clear();
-  const std::int64_t old = stores(candidate.id) ? records_[candidate.id].own_bytes : 0;
+  const std::int64_t old = stores(candidate.id) ? sizes_.of(candidate.id) : 0;
   Bytes after = Bytes(bytes_ - old) + Bytes(candidate.own_bytes);
   for (std::size_t i = 0; i < best_.size(); ++i) {
     const BestRule& best = best_[i].best;
-    if (!best.full() || !has_score(candidate, i) || !best.admits(key(candidate, i))) continue;
+    if (!best.full() || !has_score(candidate, best_[i])) continue;
+    if (!best.admits(key(candidate, best_[i]))) continue;
     supposed_.displaced.resize(best_.size(), kNoItem);
     supposed_.displaced[i] = best.worst_when_full().id;
   }
@@ -79,7 +83,7 @@ Bytes EngineCore::suppose(const Candidate& candidate, bool& frees_unranked) {
     }
     if (holds == 0) {
       supposed_.gone.push_back(id);
-      after -= Bytes(records_[id].own_bytes);
+      after -= Bytes(sizes_.of(id));
     } else if ((holds & (scored_bits_ | kProtected)) == 0) {
       frees_unranked = true;
     }

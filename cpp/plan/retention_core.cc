@@ -8,6 +8,15 @@
 #include "base/error.h"
 
 namespace checkroom::plan {
+namespace {
+
+std::int64_t sum(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? (Bytes(a) + Bytes(b)).count() : sum;  // or throws
+}
+
+}  // namespace
+
 EngineCore::EngineCore(const RetentionPolicy& policy)
     : top_k_(policy.top_k.k), monitored_(!policy.top_k.monitor.empty()), budget_(policy.budget) {
   check_policy(policy);
@@ -17,7 +26,8 @@ EngineCore::EngineCore(const RetentionPolicy& policy)
                               std::size_t rule) {
     const Holds scored = next_bit();
     scored_bits_ |= scored;
-    best_.push_back({BestRule(k, mode), static_cast<std::uint8_t>(rule), scored, next_bit()});
+    best_.push_back({BestRule(k, mode), static_cast<std::uint8_t>(best_.size()),
+                     static_cast<std::uint8_t>(rule), scored, next_bit()});
     metrics_.push_back(monitor);
   };
   if (monitored_ && top_k_ != 0) add_metric(top_k_, policy.top_k.monitor, policy.top_k.mode, 0);
@@ -33,6 +43,8 @@ EngineCore::EngineCore(const RetentionPolicy& policy)
       add_metric(best.k, best.monitor, best.mode, rule);
     }
   }
+  if (!monitored_ && top_k_ < 0) always_ |= kHeldByAll;
+  releases_.resize(best_.size() + 2);  // one by each metric, by KeepLast, and the former newest
   // The rule that is named when something goes that no rule ever held.
   if (top_k_ != 0) {
     primary_.kind = monitored_ ? ReasonKind::kNotInTopK : ReasonKind::kReplaced;
@@ -47,12 +59,11 @@ EngineCore::EngineCore(const RetentionPolicy& policy)
 }
 
 template <typename Visit>
-void EngineCore::visit_wants(const Candidate& candidate, Visit visit) const {
-  for (std::size_t i = 0; i < best_.size(); ++i) {
-    const Metric& metric = best_[i];
-    if (!has_score(candidate, i)) {
+inline void EngineCore::visit_wants(const Candidate& candidate, Visit visit) const {
+  for (const Metric& metric : best_) {
+    if (!has_score(candidate, metric)) {
       if (visit(ReasonKind::kUnscored, metric.rule)) return;
-    } else if (const double score = key(candidate, i); metric.best.admits(score)) {
+    } else if (metric.best.admits(key(candidate, metric))) {
       if (visit(ReasonKind::kTopK, metric.rule)) return;
     }
   }
@@ -69,18 +80,33 @@ void EngineCore::visit_wants(const Candidate& candidate, Visit visit) const {
   if (candidate.id == resumed_ && resumed_ != kNoItem) visit(ReasonKind::kResumedFrom, 0);
 }
 
-Decision EngineCore::decide(const Candidate& candidate) {
-  Decision decision;
-  visit_wants(candidate, [&decision](ReasonKind kind, std::uint8_t rule) {
-    decision.wanted = true;
-    decision.reason.kind = kind;
-    decision.reason.rule = rule;
+void EngineCore::reserve(std::size_t ids) {
+  records_.reserve(ids);
+  for (Metric& metric : best_) metric.best.reserve(ids);
+}
+
+// The first reason for which it is wanted, as decide() gives it; false: it is not.
+inline bool EngineCore::judge(const Candidate& candidate, Reason& reason) {
+  bool wanted = false;
+  visit_wants(candidate, [&](ReasonKind kind, std::uint8_t rule) {
+    wanted = true;
+    reason.kind = kind;
+    reason.rule = rule;
     return true;
   });
-  if (!decision.wanted) {
-    explain_release(kHeldAsNewest, decision.reason);
-  } else if (budget_) {
-    if (const auto reason = no_room(candidate, decision.reason)) decision = {false, *reason};
+  if (!wanted || !budget_) return wanted;
+  if (const auto full = no_room(candidate, reason)) {
+    reason = *full;
+    return false;
+  }
+  return true;
+}
+
+Decision EngineCore::decide(const Candidate& candidate) {
+  Decision decision;
+  decision.wanted = judge(candidate, decision.reason);
+  if (!decision.wanted && decision.reason.kind != ReasonKind::kNoRoom) {
+    explain_unheld(decision.reason);
   }
   return decision;
 }
@@ -100,46 +126,105 @@ bool EngineCore::decide(const Candidate& candidate, std::vector<Reason>& reasons
     if (reason.kind != ReasonKind::kTopK) continue;
     const auto metric = std::find_if(best_.begin(), best_.end(),
                                      [&reason](const Metric& m) { return m.rule == reason.rule; });
-    const auto index = static_cast<std::size_t>(metric - best_.begin());
-    reason.rank = metric->best.rank_of_newcomer(key(candidate, index));
+    reason.rank = metric->best.rank_of_newcomer(key(candidate, *metric));
     if (reason.rank == 1) reason.kind = ReasonKind::kBest;
   }
   return true;
 }
 
-void EngineCore::publish(const Candidate& candidate, std::vector<Leave>& out) {
-  const ItemId id = candidate.id;
-  if (id >= records_.size()) records_.resize(std::size_t{id} + 1);
-  const Record before = records_[id];
-  bytes_ = (Bytes(bytes_ - before.own_bytes) + Bytes(candidate.own_bytes)).count();
-  if (before.order == 0) ++size_;
-  if ((before.holds & kHeldByLastN) != 0) --last_n_count_;
-  const ItemId former = std::exchange(tail_, id);
-  records_[id] = {candidate.own_bytes,
-                  kHeldAsNewest | (candidate.pinned ? kHeldAsPinned : 0) |
-                      (id == last_ ? kHeldAsLast : 0) | (id == resumed_ ? kHeldAsResumed : 0) |
-                      (!monitored_ && top_k_ < 0 ? kHeldByAll : 0),
-                  ++published_};
-  next_victim_.reset();
-  releases_.clear();
+// Inline: publish() does these for each metric and for each item that goes.
+// It loses a hold. Was that the last one?
+inline bool EngineCore::drop(ItemId id, Holds bit) {
+  const Holds left = records_[id].holds &= ~bit;
+  if (budget_ && left != 0) note_unranked(id);
+  return left == 0;
+}
 
-  judge_by_metrics(candidate, before.holds);
+inline void EngineCore::remove(ItemId id) {
+  const Holds holds = std::exchange(records_[id], Record{}).holds;
+  --size_;
+  bytes_ -= sizes_.of(id);
+  if (holds != 0) leave_rules(id, holds);
+}
+
+inline void EngineCore::judge(Metric& metric, const Candidate& candidate, Holds before) {
+  const ItemId id = candidate.id;
+  const bool inside = (before & metric.scored) != 0;
+  if (!has_score(candidate, metric)) {
+    if (inside) metric.best.erase(id);
+    records_[id].holds |= metric.unscored;
+    return;
+  }
+  const double score = key(candidate, metric);
+  if (!inside && !metric.best.admits(score)) return;
+  const ItemId evicted = inside ? metric.best.replace(id, score) : metric.best.enter(id, score);
+  records_[id].holds |= metric.scored;
+  if (evicted == kNoItem) return;
+  drop(evicted, metric.scored);
+  releases_[released_++] = {evicted, &metric};
+  // A large top k evicts at random places, which take long to reach.
+  if (metric.best.full()) {
+    for (const ItemId soon : metric.best.evicted_soon()) __builtin_prefetch(&records_[soon], 1);
+  }
+}
+
+inline void EngineCore::put_in(const Candidate& candidate, std::vector<Leave>& out) {
+  const ItemId id = candidate.id;
+  if (id == records_.size()) {
+    records_.emplace_back();
+  } else if (id > records_.size()) {
+    records_.resize(std::size_t{id} + 1);
+  }
+  Record& record = records_[id];
+  const Holds before = record.holds;
+  const bool again = record.order != 0;
+  bytes_ = sum(bytes_ - (again ? sizes_.of(id) : 0), candidate.own_bytes);
+  size_ += again ? 0 : 1;
+  if ((before & kHeldByLastN) != 0) --last_n_count_;
+  const ItemId former = std::exchange(tail_, id);
+  sizes_.set(id, candidate.own_bytes);
+  record.order = ++published_;
+  record.holds = always_ | (candidate.pinned ? kHeldAsPinned : 0) |
+                 (id == last_ ? kHeldAsLast : 0) | (id == resumed_ ? kHeldAsResumed : 0);
+  next_victim_.reset();
+  released_ = 0;
+  for (Metric& metric : best_) judge(metric, candidate, before);
   for (Interval& interval : every_) {
     const double now = interval.every.clock(candidate.epoch, candidate.step, candidate.saved_at);
-    if (interval.every.publish(now)) records_[id].holds |= interval.bit;
+    if (interval.every.publish(now)) record.holds |= interval.bit;
   }
   if (last_n_ > 0) hold_as_last_n(id);
-  if (former != kNoItem && former != id) {
-    release(former, kHeldAsNewest);
+  // Last: what it holds now it keeps.
+  if (former != kNoItem && former != id && drop(former, kHeldAsNewest)) {
+    releases_[released_++] = {former};
   }
-  for (const Release& released : releases_) {
+  for (std::size_t i = 0; i < released_; ++i) {
+    const Release& released = releases_[i];
     if (records_[released.id].holds != 0 || !stores(released.id)) continue;
     Leave& leave = out.emplace_back();
     leave.id = released.id;
-    explain_release(released.bit, leave.reason);
+    if (released.metric != nullptr) {
+      explain_left(*released.metric, leave.reason);
+    } else if (released.by_last_n) {
+      leave.reason.kind = ReasonKind::kOlder;
+      leave.reason.rule = last_n_rule_;
+    } else {
+      explain_unheld(leave.reason);
+    }
     remove(released.id);
   }
   if (budget_ || !loose_.empty()) settle(out);
+}
+
+void EngineCore::publish(const Candidate& candidate, std::vector<Leave>& out) {
+  put_in(candidate, out);
+}
+
+bool EngineCore::offer(const Candidate& candidate, std::vector<Leave>& out) {
+  Reason reason;
+  if (!judge(candidate, reason)) return false;
+  put_in(candidate, out);
+  return true;
 }
 
 void EngineCore::hold_as_last_n(ItemId id) {
@@ -149,7 +234,8 @@ void EngineCore::hold_as_last_n(ItemId id) {
     while (!is_current(last_n_queue_[last_n_begin_])) ++last_n_begin_;
     const ItemId old = last_n_queue_[last_n_begin_++].id;
     --last_n_count_;
-    release(old, kHeldByLastN);
+    drop(old, kHeldByLastN);
+    releases_[released_++] = {old, nullptr, true};
   }
   if (last_n_queue_.size() > 2 * last_n_count_ + 64) {
     std::vector<Published> current;
@@ -162,32 +248,12 @@ void EngineCore::hold_as_last_n(ItemId id) {
   }
 }
 
-void EngineCore::judge_by_metrics(const Candidate& candidate, Holds before) {
-  const ItemId id = candidate.id;
-  for (std::size_t i = 0; i < best_.size(); ++i) {
-    Metric& metric = best_[i];
-    const bool inside = (before & metric.scored) != 0;
-    if (!has_score(candidate, i)) {
-      if (inside) metric.best.erase(id);
-      records_[id].holds |= metric.unscored;
-      continue;
-    }
-    const double score = key(candidate, i);
-    if (!inside && !metric.best.admits(score)) continue;
-    const ItemId evicted = inside ? metric.best.replace(id, score) : metric.best.enter(id, score);
-    records_[id].holds |= metric.scored;
-    if (evicted != kNoItem) release(evicted, metric.scored);
-    // A large top k evicts at random places; the next one is looked at when it is evicted.
-    if (metric.best.full()) __builtin_prefetch(&records_[metric.best.worst_when_full().id]);
-  }
-}
-
 void EngineCore::settle(std::vector<Leave>& out) {
   next_victim_.reset();
   for (const ItemId id : loose_) {
     if (!stores(id) || records_[id].holds != 0) continue;
     out.push_back({id, {}});
-    explain_release(kHeldAsNewest, out.back().reason);
+    explain_unheld(out.back().reason);
     remove(id);
   }
   loose_.clear();
@@ -314,41 +380,24 @@ void EngineCore::explain(Explanation& out) const {
 }
 
 // Field by field: a Reason that is built in one place and copied to another stalls the processor.
-void EngineCore::explain_release(Holds bit, Reason& reason) const {
-  const Metric* metric = nullptr;
-  if (bit == kHeldByLastN) {
-    reason.kind = ReasonKind::kOlder;
-    reason.rule = last_n_rule_;
-  } else if (bit == kHeldAsNewest) {
-    reason.kind = primary_.kind;
-    reason.rule = primary_.rule;
-    if (primary_.kind == ReasonKind::kNotInTopK) metric = &best_[0];
-  } else {
-    metric = &*std::find_if(best_.begin(), best_.end(),
-                            [bit](const Metric& m) { return m.scored == bit; });
-  }
-  if (metric == nullptr) return;
+void EngineCore::explain_unheld(Reason& reason) const {
+  if (primary_.kind == ReasonKind::kNotInTopK) return explain_left(best_[0], reason);
+  reason.kind = primary_.kind;
+  reason.rule = primary_.rule;
+}
+
+void EngineCore::explain_left(const Metric& metric, Reason& reason) const {
   reason.kind = ReasonKind::kNotInTopK;
-  reason.rule = metric->rule;
-  if (metric->best.full()) reason.other = metric->best.worst_when_full().id;
+  reason.rule = metric.rule;
+  if (metric.best.full()) reason.other = metric.best.worst_when_full().id;
 }
 
-void EngineCore::release(ItemId id, Holds bit) {
-  records_[id].holds &= ~bit;
-  releases_.push_back({id, bit});
-  if (budget_ && records_[id].holds != 0) note_unranked(id);
-}
-
-void EngineCore::remove(ItemId id) {
-  const Record record = std::exchange(records_[id], Record{});
-  if (record.holds != 0) {
-    if ((record.holds & kHeldByLastN) != 0) --last_n_count_;
-    for (Metric& metric : best_) {
-      if ((record.holds & metric.scored) != 0) metric.best.erase(id);
-    }
+// What the rules keep of an item that goes while they hold it.
+void EngineCore::leave_rules(ItemId id, Holds holds) {
+  if ((holds & kHeldByLastN) != 0) --last_n_count_;
+  for (Metric& metric : best_) {
+    if ((holds & metric.scored) != 0) metric.best.erase(id);
   }
-  --size_;
-  bytes_ -= record.own_bytes;
 }
 
 }  // namespace checkroom::plan

@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "plan/retention.h"
 #include "plan/retention_rules.h"
+#include "plan/retention_sizes.h"
 
 namespace checkroom::plan {
 
@@ -92,7 +93,7 @@ class EngineCore {
   // The metrics that the rules look at: the top k's first, then each KeepBest's.
   [[nodiscard]] const std::vector<std::string>& metrics() const { return metrics_; }
   // Makes room for ids below `ids`.
-  void reserve(std::size_t ids) { records_.reserve(ids); }
+  void reserve(std::size_t ids);
 
   // Would it stay if it were published now, and the next one after it? Changes nothing that can be
   // seen (it may sort).
@@ -102,6 +103,8 @@ class EngineCore {
   // It is stored now. Appends what leaves to `out`, in the order of leaving; never the candidate
   // itself: the newest published item stays until the next one.
   void publish(const Candidate& candidate, std::vector<Leave>& out);
+  // publish(), where decide() says that it is wanted. Is it?
+  bool offer(const Candidate& candidate, std::vector<Leave>& out);
   // What publish() does at its end: lets go of what lost its last hold by set_last() or
   // set_resumed_from(), and of what exceeds the budget.
   void settle(std::vector<Leave>& out);
@@ -133,13 +136,8 @@ class EngineCore {
   static constexpr int kFirstRuleBit = 6;
 
   struct Record {  // small: a large top k evicts at random places
-    std::int64_t own_bytes = 0;
     Holds holds = 0;
     std::uint32_t order = 0;  // of publishing, from 1; 0: not stored
-  };
-  struct Release {
-    ItemId id;
-    Holds bit;
   };
   struct Published {
     std::uint32_t order;
@@ -147,9 +145,15 @@ class EngineCore {
   };
   struct Metric {  // a top k or KeepBest with a monitor
     BestRule best;
+    std::uint8_t index = 0;  // in best_
     std::uint8_t rule = 0;
     Holds scored = 0;  // its two bits
     Holds unscored = 0;
+  };
+  struct Release {
+    ItemId id = kNoItem;
+    const Metric* metric = nullptr;  // whose top k it left
+    bool by_last_n = false;
   };
   struct Interval {  // a KeepEvery
     EveryRule every;
@@ -169,15 +173,16 @@ class EngineCore {
     std::vector<ItemId> displaced;  // by metric: the kth that it would evict; empty: none anywhere
   };
 
-  [[nodiscard]] bool has_score(const Candidate& candidate, std::size_t metric) const {
-    return (candidate.has_score >> metric & 1) != 0;
+  [[nodiscard]] static bool has_score(const Candidate& candidate, const Metric& metric) {
+    return (candidate.has_score >> metric.index & 1) != 0;
   }
-  [[nodiscard]] double key(const Candidate& candidate, std::size_t metric) const {
-    return best_[metric].best.key(candidate.scores[metric]);
+  [[nodiscard]] static double key(const Candidate& candidate, const Metric& metric) {
+    return metric.best.key(candidate.scores[metric.index]);
   }
   // Calls visit(kind, rule) for every reason for which it is wanted, until it says true.
+  [[nodiscard]] [[gnu::always_inline]] bool judge(const Candidate& candidate, Reason& reason);
   template <typename Visit>
-  void visit_wants(const Candidate& candidate, Visit visit) const;
+  [[gnu::always_inline]] void visit_wants(const Candidate& candidate, Visit visit) const;
   [[nodiscard]] bool beyond_budget(const Candidate& candidate) const;
   // Why the budget has no room for a candidate that is wanted for `reason`; empty: it has.
   [[nodiscard]] std::optional<Reason> no_room(const Candidate& candidate, const Reason& reason);
@@ -188,10 +193,12 @@ class EngineCore {
   [[nodiscard]] ItemId oldest_unranked();
   [[nodiscard]] Victim worst_of_one();
   [[nodiscard]] Victim worst_of_many();
-  void judge_by_metrics(const Candidate& candidate, Holds before);
-  void release(ItemId id, Holds bit);
-  // Why an item goes that had this hold alone.
-  void explain_release(Holds bit, Reason& reason) const;
+  [[gnu::always_inline]] void put_in(const Candidate& candidate, std::vector<Leave>& out);
+  [[gnu::always_inline]] void judge(Metric& metric, const Candidate& candidate, Holds before);
+  bool drop(ItemId id, Holds bit);
+  // Why an item goes that no rule ever held, and one that has left a top k.
+  void explain_unheld(Reason& reason) const;
+  void explain_left(const Metric& metric, Reason& reason) const;
   void note_unranked(ItemId id);
   void list_unranked();
   // Is this the last publication of what is still stored?
@@ -200,6 +207,7 @@ class EngineCore {
   }
   void hold_as_last_n(ItemId id);
   void remove(ItemId id);
+  void leave_rules(ItemId id, Holds holds);
   void set_standing(ItemId& place, ItemId id, Holds bit);
 
   std::vector<std::string> metrics_;
@@ -211,8 +219,10 @@ class EngineCore {
   std::uint8_t last_n_rule_ = 0;
   std::optional<Bytes> budget_;
   Reason primary_;
+  Holds always_ = kHeldAsNewest;  // of what is published
 
   std::vector<Record> records_;  // by id
+  ItemSizes sizes_;
   std::size_t size_ = 0;
   std::int64_t bytes_ = 0;
   std::uint32_t published_ = 0;
@@ -224,7 +234,8 @@ class EngineCore {
   ItemId resumed_ = kNoItem;
   Holds scored_bits_ = 0;
   std::vector<ItemId> loose_;        // may have lost their last hold since the last publish()
-  std::vector<Release> releases_;    // of the publish() that is running
+  std::vector<Release> releases_;    // of the publish() that is running: room for all it can make
+  std::size_t released_ = 0;         // how many those are
   std::vector<Published> unranked_;  // a heap, oldest first; kept only under a budget; may be stale
   Supposed supposed_;
   std::vector<Ranked> entries_;        // scratch of worst_of_many()

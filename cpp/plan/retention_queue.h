@@ -1,12 +1,17 @@
-// EvictionQueue: the entries of a top k, of which the next to be evicted is known. A heap would do;
-// this is one that is built no further than it is asked, so that half a million entries cost few
-// cache misses: an incremental quicksort.
+// EvictionQueue: the entries of a top k, of which the next to be evicted is known.
+//
+// Only what goes next is sorted, so that half a million entries cost few cache misses. The others
+// lie in unsorted heaps: the first holds those that are evicted last; when nothing is sorted any
+// more, a quarter of the last heap is parted off and sorted, or becomes the next heap where it is
+// large. Newcomers that belong among the sorted ones wait beside them in a priority queue.
 //
 // Values; one thread. Nothing here throws but std::bad_alloc.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace checkroom::plan {
@@ -30,59 +35,84 @@ inline bool evicted_before(const Ranked& a, const Ranked& b) {
 class EvictionQueue {
  public:
   [[nodiscard]] std::size_t size() const { return size_; }
-  void push(const Ranked& entry) {
+  void reserve(std::size_t entries) { piles_.front().entries.reserve(entries); }
+  // By value, and put together in place: an entry that is built in one place and copied to another
+  // stalls the processor.
+  void push(Ranked entry) {
     ++size_;
-    for (Segment& segment : segments_) {
-      if (!segment.fenced || evicted_before(segment.fence, entry)) {
-        segment.entries.push_back(entry);
+    for (std::size_t i = 0; i < used_; ++i) {
+      if (entry.key < piles_[i].fence) {
+        piles_[i].entries.emplace_back(entry.key, entry.order, entry.id);
         return;
       }
     }
-    push_front(entry);
+    push_between(entry);
   }
-  // What next() and pop() ask for: puts so much in order as it takes. Not of an empty queue.
+  // What the next three ask for, after each change: puts so much in order as it takes. Not of an
+  // empty queue.
   void prepare() {
-    while (front_.empty()) refill();
+    if (sooner_.empty() && between_.empty()) refill();
+    next_is_between_ =
+        !between_.empty() && (sooner_.empty() || evicted_before(between_.front(), sooner_.back()));
+    next_ = next_is_between_ ? between_.front() : sooner_.back();
   }
-  // The next to be evicted, once prepared.
-  [[nodiscard]] const Ranked& next() const { return front_.front(); }
-  void pop();
+  // The next to be evicted.
+  [[nodiscard]] const Ranked& next() const { return next_; }
+  // Two that are evicted not long after it, or itself: in time each entry is among them.
+  [[nodiscard]] std::array<ItemId, 2> soon() const {
+    return {sooner_.size() > kSoon ? sooner_[sooner_.size() - 1 - kSoon].id : next_.id,
+            between_.empty() ? next_.id : between_.front().id};
+  }
+  void pop() {
+    --size_;
+    if (next_is_between_) {
+      erase_between(0);
+    } else {
+      if (sooner_.empty()) __builtin_unreachable();  // it was prepared
+      sooner_.pop_back();
+    }
+  }
   // The entry of this id, which is in the queue.
   Ranked take(ItemId id);
-  // Appends all entries, in no order.
-  void append_to(std::vector<Ranked>& out) const;
   template <typename Visit>
   void for_each(Visit visit) const;
+  // All entries, the last to be evicted first.
+  void sorted(std::vector<Ranked>& out) const;
 
  private:
-  // Unsorted. Every entry comes after the fence, and what comes later in segments_, and the front,
-  // comes before it or is the fence itself.
-  struct Segment {
+  static constexpr std::size_t kSoon = 16;
+  static constexpr std::size_t kArity = 4;  // of the heap
+
+  // Unsorted. The keys are below the fence; those of the piles after it, and of all that is in
+  // order, are not.
+  struct Pile {
     std::vector<Ranked> entries;
-    Ranked fence;
-    bool fenced = false;
+    double fence = std::numeric_limits<double>::infinity();
   };
-  static constexpr std::size_t kArity = 4;
-  static constexpr std::size_t kFrontSize = 256;
 
   void refill();
-  void split();
-  void push_front(const Ranked& entry);
-  void sift_up(std::size_t hole, const Ranked& entry);
-  void sift_down(std::size_t hole, const Ranked& entry);
-  void erase_front(std::size_t index);
+  static void part(Pile& from, std::vector<Ranked>& to);
+  void push_between(Ranked entry);
+  void erase_between(std::size_t index);
+  void sift_up(std::size_t hole, Ranked entry);
 
   std::size_t size_ = 0;
-  std::vector<Segment> segments_ = std::vector<Segment>(1);  // the last to be evicted first
-  std::vector<Ranked> front_;                                // a heap of the next ones
+  std::vector<Pile> piles_ = std::vector<Pile>(1);  // those that are evicted last first
+  std::size_t used_ = 1;                            // of the piles; the others keep their memory
+  std::vector<Ranked> sooner_;                      // the next at the back
+  std::vector<Ranked> between_;                     // the next at the front
+  std::vector<Ranked> scratch_;
+  Ranked next_;  // once prepared
+  bool next_is_between_ = false;
 };
 
 template <typename Visit>
 void EvictionQueue::for_each(Visit visit) const {
-  for (const Segment& segment : segments_) {
-    for (const Ranked& entry : segment.entries) visit(entry);
+  for (const Pile& pile : piles_) {
+    for (const Ranked& entry : pile.entries) visit(entry);
   }
-  for (const Ranked& entry : front_) visit(entry);
+  for (const Ranked& entry : sooner_) visit(entry);
+  for (const Ranked& entry : between_) visit(entry);
 }
 
 }  // namespace checkroom::plan

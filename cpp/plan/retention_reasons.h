@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,21 +22,30 @@ class ReasonText {
   // `item` is what the reason is about; `other` the item of reason.other, null where there is none.
   [[nodiscard]] std::string operator()(const Reason& reason, const Item& item,
                                        const Item* other) const;
+  // The same, given their scores by monitor_of(reason.rule); NaN: none is recorded.
+  [[nodiscard]] std::string operator()(const Reason& reason, double score,
+                                       std::optional<double> other) const;
+  // The metric by which a rule ranks; null: it does not.
+  [[nodiscard]] const std::string* monitor_of(std::uint8_t rule) const {
+    return rules_[rule].monitor;
+  }
 
  private:
-  struct Ranking {  // a rule that ranks by a metric
-    std::int64_t k = 0;
+  struct Rule {
     const std::string* monitor = nullptr;
+    std::string kept;     // "last 2", "every 5 epochs"; of one that ranks "top 3 by val_loss"
+    std::string not_in;   // "not in the top 3 by val_loss ("
+    std::string the_kth;  // "; the 3rd is "
   };
-  [[nodiscard]] std::string not_in(const Ranking& ranking, const Item& item,
-                                   const Item* other) const;
+  static Rule ranking(std::int64_t k, const std::string& monitor);
+  [[nodiscard]] std::string not_in(const Rule& rule, double score,
+                                   std::optional<double> other) const;
   [[nodiscard]] std::string over_budget(const Reason& reason) const;
   [[nodiscard]] std::string no_room(const Reason& reason) const;
 
   const RetentionPolicy& policy_;
-  bool ranks_;                     // is there a rule that ranks?
-  std::vector<Ranking> rankings_;  // by rule
-  std::vector<std::string> kept_;  // by rule: "last 2", "every 5 epochs"
+  bool ranks_;               // is there a rule that ranks?
+  std::vector<Rule> rules_;  // 0: the top k; i: keep[i - 1]
 };
 
 // A score for people: three digits after the point, three significant ones where it is small or

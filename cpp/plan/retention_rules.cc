@@ -28,15 +28,13 @@ void BestRule::erase(ItemId id) {
 
 std::vector<Ranked> BestRule::entries() const {
   std::vector<Ranked> entries;
-  queue_.append_to(entries);
+  entries.reserve(queue_.size());
+  queue_.for_each([&entries](const Ranked& entry) { entries.push_back(entry); });
   return entries;
 }
 
 void BestRule::ranked(std::vector<Ranked>& out) const {
-  out.clear();
-  queue_.append_to(out);
-  std::sort(out.begin(), out.end(),
-            [](const Ranked& a, const Ranked& b) { return evicted_before(b, a); });
+  queue_.sorted(out);
   // The best is the first that entered among equals, which is also the first of them to go.
   const auto best =
       std::find_if(out.begin(), out.end(), [this](const Ranked& e) { return e.id == best_.id; });

@@ -4,6 +4,8 @@
 // a rule may be told is checked before, by check_policy().
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +27,8 @@ class BestRule {
   [[nodiscard]] double key(double score) const {
     return std::isnan(score) ? std::numeric_limits<double>::infinity() : sign_ * score;
   }
+  // Makes room for so many entries, or as many as it may have.
+  void reserve(std::size_t entries) { queue_.reserve(std::min(entries, k_)); }
   [[nodiscard]] std::size_t size() const { return queue_.size(); }
   [[nodiscard]] bool full() const { return queue_.size() >= k_; }
   [[nodiscard]] bool admits(double key) const { return !full() || key < queue_.next().key; }
@@ -33,6 +37,8 @@ class BestRule {
   // Among equals the first that entered; id kNoItem: the rule is empty.
   [[nodiscard]] const Ranked& best() const { return best_; }
 
+  // Two that are evicted not long after it, or itself.
+  [[nodiscard]] std::array<ItemId, 2> evicted_soon() const { return queue_.soon(); }
   // A newcomer that is admitted. The id that it evicts, or kNoItem.
   ItemId enter(ItemId id, double key);
   // An id that is in the rule was written again. Where Lightning would pop the kth for it, so does
@@ -55,7 +61,7 @@ class BestRule {
   void walk_from_worst(Visit visit);
 
  private:
-  void push(const Ranked& entry);
+  void push(Ranked entry);
   void find_best();
 
   std::size_t k_;
@@ -81,7 +87,7 @@ inline ItemId BestRule::enter(ItemId id, double key) {
   return evicted;
 }
 
-inline void BestRule::push(const Ranked& entry) {
+inline void BestRule::push(Ranked entry) {
   queue_.push(entry);
   if (full()) queue_.prepare();
 }

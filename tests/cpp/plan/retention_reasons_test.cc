@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <cstdio>
 #include <limits>
+#include <random>
 #include <string>
 #include <utility>
 
@@ -23,6 +26,25 @@ TEST(ReasonText, ScoresHaveThreeDigits) {
   EXPECT_EQ(score_text(-std::numeric_limits<double>::infinity()), "-inf");
 }
 
+// As printf() rounds, which is exact.
+TEST(ReasonText, DigitsAreRoundedExactly) {
+  std::mt19937_64 random(1);
+  const auto compare = [](double score) {
+    std::array<char, 64> expected{};
+    std::snprintf(expected.data(), expected.size(), "%.3f", score);
+    EXPECT_EQ(score_text(score), expected.data());
+  };
+  for (int i = 0; i < 200'000; ++i) {
+    const double size = std::ldexp(1.0, static_cast<int>(random() % 26) - 3);
+    const double score = size * (1 + std::generate_canonical<double, 53>(random));
+    if (score < 0.1 || score >= 1e7) continue;
+    compare(score);
+    compare(-score);
+    compare(std::nextafter(std::round(score * 2000) / 2000, score));  // beside a tie
+    compare(std::round(score * 16) / 16);                             // a tie, or exact
+  }
+}
+
 TEST(ReasonText, TwoScoresAreToldApart) {
   EXPECT_EQ(score_texts(0.13, 0.14), (Texts{"0.130", "0.140"}));
   EXPECT_EQ(score_texts(0.13041, 0.13044), (Texts{"0.13041", "0.13044"}));
@@ -32,6 +54,10 @@ TEST(ReasonText, TwoScoresAreToldApart) {
             (Texts{"nan", "nan"}));
   const double next = std::nextafter(1.0, 2.0);
   EXPECT_NE(score_texts(1.0, next).first, score_texts(1.0, next).second);
+  EXPECT_EQ(score_texts(0.1234999, 0.1235001), (Texts{"0.123", "0.124"}));  // a tie between them
+  EXPECT_EQ(score_texts(-0.13041, 0.13041), (Texts{"-0.130", "0.130"}));
+  EXPECT_EQ(score_texts(9'999'999.5, 9'999'999.25), (Texts{"9999999.500", "9999999.250"}));
+  EXPECT_EQ(score_texts(0.0999999999, 0.1), (Texts{"0.1", "0.100"}));
 }
 
 TEST(ReasonText, OrdinalsAreEnglish) {
