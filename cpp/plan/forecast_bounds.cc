@@ -42,7 +42,9 @@ RuleBounds::RuleBounds(const RetentionPolicy& policy, Bytes file) {
   const TopK& top = policy.top_k;
   keeps_all_ = top.k < 0;
   newest_ = top.monitor.empty() && top.k == 1;
-  if (!top.monitor.empty() && top.k > 0) add(top.k, top.monitor, top.mode);
+  // Where it keeps all, a budget still does not take the best, while other rules hold another one.
+  const bool has_best = top.k > 0 || (top.k < 0 && !policy.keep.empty());
+  if (!top.monitor.empty() && has_best) add(top.k, top.monitor, top.mode);
   for (const KeepRule& rule : policy.keep) {
     if (const auto* last = std::get_if<KeepLast>(&rule)) {
       last_n_ = last->n;

@@ -243,7 +243,9 @@ def test_every_writer_stays_within_the_bounds(k: int, writer: dict[str, Any], ve
 
 
 @pytest.mark.parametrize("room", range(0, 6))
-@pytest.mark.parametrize("rules", [[Best(1, "a")], [Best(3, "a")], *PAIRS[::3]], ids=str)
+@pytest.mark.parametrize(
+    "rules", [[Best(1, "a")], [Best(3, "a")], [Best(-1, "a")], [Best(-1, "a"), Last(1)], *PAIRS[::3]], ids=str
+)
 def test_a_cap_stays_within_the_bounds(rules: list[Best | Last | Every], room: int) -> None:
     count = MOST_SAVES
     spec = spec_of(rules, count, max_size=10 * (room + 1))
