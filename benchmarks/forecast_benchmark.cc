@@ -1,35 +1,21 @@
 // How long a forecast of a million saves takes, as bounds and for given scores, by policy.
 
-#include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <random>
 #include <string>
-#include <vector>
 
 #include "plan/forecast.h"
 #include "plan/save_events.h"
+#include "timing.h"
 
 namespace {
 
 namespace plan = checkroom::plan;
+using checkroom::benchmarks::measure;
+using checkroom::benchmarks::print;
 
 constexpr std::int64_t kSaves = 1'000'000;
-constexpr int kRounds = 7;
-
-// The best of several rounds: the machine is shared.
-template <typename Work>
-double milliseconds(Work work) {
-  double best = 1e9;
-  for (int round = 0; round < kRounds; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-    best = std::min(best, took.count());
-  }
-  return best;
-}
 
 plan::RunSpec spec_of(std::int64_t k, bool by_steps) {
   plan::RunSpec spec;
@@ -47,8 +33,33 @@ plan::RunSpec spec_of(std::int64_t k, bool by_steps) {
   return spec;
 }
 
-void print(const char* what, std::int64_t k, double took) {
-  std::printf("%-28s k=%-8lld %8.1f ms\n", what, static_cast<long long>(k), took);
+void print_bounds(const char* what, const plan::RunSpec& spec) {
+  print(what, measure([&] { (void)plan::forecast(spec); }));
+}
+
+// Without scores, and with scattered ones where they cost the most.
+void print_both(const std::string& what, plan::RunSpec spec, const plan::Scores& scattered) {
+  print_bounds((what + ", bounds, k=3").c_str(), spec);
+  spec.save_top_k = kSaves / 2;
+  print((what + ", scattered, k=500000").c_str(),
+        measure([&] { (void)plan::forecast(spec, &scattered); }));
+}
+
+// Runs whose saves do not follow each other at one distance.
+void print_other_triggers(const plan::Scores& scattered) {
+  plan::RunSpec spec = spec_of(3, false);
+  spec.val_check_interval = 0.5;
+  spec.max_epochs = kSaves / 2;
+  print_both("two validations an epoch", spec, scattered);
+  spec = spec_of(3, true);
+  spec.val_check_interval = 0.25;
+  print_both("10 steps, waiting for validations", spec, scattered);
+  spec = spec_of(3, false);
+  spec.max_epochs.reset();
+  spec.seconds_per_step = 0.1;
+  spec.train_time_interval_seconds = 1.5;
+  spec.max_steps = kSaves * 15;
+  print_both("an interval of time", spec, scattered);
 }
 
 }  // namespace
@@ -62,21 +73,19 @@ int main() {
     scattered["val_loss"].push_back(uniform(random));
     falling["val_loss"].push_back(1.0 / static_cast<double>(i + 1));
   }
-  std::printf("%lld saves, best of %d rounds\n", static_cast<long long>(kSaves), kRounds);
+  checkroom::benchmarks::print_header("forecast of 1,000,000 saves");
   for (const bool by_steps : {false, true}) {
-    std::printf("%s\n", by_steps ? "a save every 10 steps" : "a save an epoch");
-    print("events alone", 0, milliseconds([&] {
-            plan::SaveEvents events(spec_of(3, by_steps));
-            while (events.next()) continue;
-          }));
-    for (const std::int64_t k : {std::int64_t{1}, std::int64_t{3}, std::int64_t{1000},
-                                 std::int64_t{500'000}, std::int64_t{-1}}) {
+    const std::string when = by_steps ? "every 10 steps, " : "every epoch, ";
+    for (const std::int64_t k : {1, 3, 1000, 500'000, -1}) {
       const plan::RunSpec spec = spec_of(k, by_steps);
-      print("bounds", k, milliseconds([&] { (void)plan::forecast(spec); }));
-      print("scored, scattered", k, milliseconds([&] { (void)plan::forecast(spec, &scattered); }));
-      print("scored, each one better", k,
-            milliseconds([&] { (void)plan::forecast(spec, &falling); }));
+      const std::string which = ", k=" + std::to_string(k);
+      print_bounds((when + "bounds" + which).c_str(), spec);
+      print((when + "scattered scores" + which).c_str(),
+            measure([&] { (void)plan::forecast(spec, &scattered); }));
+      print((when + "each one better" + which).c_str(),
+            measure([&] { (void)plan::forecast(spec, &falling); }));
     }
   }
+  print_other_triggers(scattered);
   return 0;
 }

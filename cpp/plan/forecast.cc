@@ -16,26 +16,19 @@ namespace {
 // How much of a run that grows without an end its timeline shows.
 constexpr std::int64_t kShown = 1024;
 
-// Where a save stands in time, for KeepEvery(hours): seconds since the start of training.
-double seconds_at(const RunSpec& spec, const SaveEvent& event) {
-  return spec.seconds_per_step && event.step >= 0
-             ? *spec.seconds_per_step * static_cast<double>(event.step)
-             : 0;
-}
-
-void check_intervals(const RunSpec& spec, const SaveEvents& events) {
+void check_intervals(const RunSpec& spec, const RunCalendar& calendar) {
   if (spec.writer != Writer::kCheckroom) return;
   for (const KeepRule& rule : spec.keep) {
     const auto* every = std::get_if<KeepEvery>(&rule);
     if (every == nullptr) continue;
-    if (every->epochs ? !events.knows_epoch() : !events.knows_step()) {
+    if (every->epochs ? !calendar.knows_epoch() : !calendar.knows_step()) {
       throw Error::invalid("keep: KeepEvery needs steps_per_epoch, which is not known");
     }
   }
 }
 
-void refuse_too_many(const SaveEvents& events) {
-  const auto most = events.at_most();
+void refuse_too_many(const RunCalendar& calendar) {
+  const auto most = calendar.most_saves();
   if (most && std::cmp_greater(*most, 4 * kMostSaves)) {
     throw Error::invalid("the run may have " + std::to_string(*most) +
                          " opportunities to save: too many to play ahead");
@@ -45,46 +38,40 @@ void refuse_too_many(const SaveEvents& events) {
 }  // namespace
 
 std::optional<std::int64_t> save_count(const RunSpec& spec) {
-  SaveEvents events(spec);
-  if (!events.length().has_end) return std::nullopt;
-  refuse_too_many(events);
+  const RunCalendar calendar(spec);
+  if (!calendar.length().has_end) return std::nullopt;
+  refuse_too_many(calendar);
+  SaveEvents events(calendar);
   std::int64_t count = 0;
   while (events.next()) ++count;
   return count;
 }
 
 Forecast forecast(const RunSpec& spec, const Scores* scores) {
-  Forecast result;
-  result.spec_ = spec;
+  Forecast result(spec);
   result.play(scores);
   return result;
 }
 
 void Forecast::play(const Scores* scores) {
-  SaveEvents events(spec_);
-  check_intervals(spec_, events);
-  refuse_too_many(events);
-  length_ = events.length();
-  knows_epoch_ = events.knows_epoch();
-  start_epoch_ = events.start_epoch();
-  start_step_ = events.start_step();
-  steps_per_epoch_ = events.steps_per_epoch();
-  timeline_ = Timeline(spec_, start_step_);
+  check_intervals(spec_, calendar_);
+  refuse_too_many(calendar_);
+  SaveEvents events(calendar_);
   const bool needs_scores = !EngineCore(retention_policy(spec_)).metrics().empty();
-  if (!length_.has_end) {
+  if (!length().has_end) {
     if (scores != nullptr) {
       throw Error::invalid("scores: a run without an end has no number of saves to give them for");
     }
     play_bounds(events);
   } else if (scores != nullptr || !needs_scores) {
-    play_replay(events, scores, static_cast<std::size_t>(events.at_most().value_or(0)));
+    play_replay(events, scores, static_cast<std::size_t>(calendar_.most_saves().value_or(0)));
   } else {
     play_bounds(events);
   }
   sum_up();
 }
 
-void Forecast::play_replay(SaveEvents& events, const Scores* scores, std::size_t count) {
+void Forecast::play_replay(SaveEvents& events, const Scores* scores, std::size_t most) {
   std::vector<std::span<const double>> series;
   std::optional<std::size_t> given;
   const auto check_length = [&](const std::string& metric, std::size_t length) {
@@ -105,36 +92,31 @@ void Forecast::play_replay(SaveEvents& events, const Scores* scores, std::size_t
   }
   const bool last_may_be_own = scores == nullptr && spec_.writer == Writer::kCheckroom &&
                                spec_.save_last == SaveLast::kYes && spec_.last_as == LastAs::kAuto;
-  ReplayPlayer player(spec_, events.last_without_save(), std::move(series));
-  const std::size_t room = std::min(given.value_or(count), kMostSaves);
+  ReplayPlayer player(spec_, calendar_.triggers().last_without_save, last_may_be_own,
+                      std::move(series));
+  const std::size_t room = std::min(given.value_or(most), kMostSaves);
   timeline_.reserve(room);
   player.reserve(room);
-  while (const auto event = events.next()) {
-    if (given && timeline_.size() == *given) {
-      std::size_t more = timeline_.size() + 1;
-      while (events.next()) ++more;
-      throw Error::invalid("scores: " + std::to_string(*given) + " values for " +
-                           std::to_string(more) + " opportunities to save");
-    }
-    TimelineRow row = player.play(*event, seconds_at(spec_, *event));
-    if (last_may_be_own && row.written.most > 0) {
-      row.files.most = player.kept() + 1;
-      row.peak.most = std::max(row.peak.most, row.files.most);
-    }
-    timeline_.append(*event, row);
-  }
-  if (given && timeline_.size() != *given) {
+  std::size_t count = 0;
+  events.for_each([&](const SaveEvent& event) {
+    ++count;
+    if (given && count > *given) return true;  // counted, for the error
+    const SaveOutcome& outcome = player.play(event);
+    if (player.turned()) timeline_.turn(player.outcome(), outcome);
+    timeline_.append(event, 0);
+    return true;
+  });
+  if (given && count != *given) {
     throw Error::invalid("scores: " + std::to_string(*given) + " values for " +
-                         std::to_string(timeline_.size()) + " opportunities to save");
+                         std::to_string(count) + " opportunities to save");
   }
-  left_at_ = player.take_left_at();
-  knows_kept_ = true;
+  kept_log_ = player.take_log();
 }
 
 void Forecast::play_bounds(SaveEvents& events) {
-  BoundsPlayer player(spec_, events.last_without_save());
+  BoundsPlayer player(spec_, calendar_.triggers().last_without_save);
   std::int64_t stop_after = INT64_MAX;
-  if (!length_.has_end) {
+  if (!length().has_end) {
     const auto settles = player.settles_after();
     bounded_ = settles.has_value();
     stop_after = settles.value_or(kShown);
@@ -144,25 +126,25 @@ void Forecast::play_bounds(SaveEvents& events) {
     }
   } else {
     timeline_.reserve(
-        static_cast<std::size_t>(std::min<std::int64_t>(events.at_most().value_or(0), kMostSaves)));
+        std::min(static_cast<std::size_t>(calendar_.most_saves().value_or(0)), kMostSaves));
   }
-  for (std::int64_t played = 0; played < stop_after; ++played) {
-    const auto event = events.next();
-    if (!event) break;
-    timeline_.append(*event, player.play(*event, seconds_at(spec_, *event)));
-  }
+  events.for_each([&](const SaveEvent& event) {
+    const SaveOutcome& outcome = player.play(event);
+    if (player.turned()) timeline_.turn(player.outcome(), outcome);
+    timeline_.append(event, player.expected());
+    return std::cmp_less(timeline_.size(), stop_after);
+  });
 }
 
 void Forecast::sum_up() {
+  timeline_.close();
   if (timeline_.size() == 0) return;
-  last_ = timeline_.rows().back();
-  peak_ = timeline_.peak();
-  if (length_.may_end_sooner) {
+  last_ = timeline_.row(timeline_.size() - 1);
+  peak_ = timeline_.highest().peak;
+  if (length().may_end_sooner) {
     last_.files.least = last_.written.least = peak_.least = 0;
     // It may also end where more is kept than at the end that was counted.
-    for (const TimelineRow& row : timeline_.rows()) {
-      last_.files.most = std::max(last_.files.most, row.files.most);
-    }
+    last_.files.most = timeline_.highest().files;
   }
 }
 

@@ -20,7 +20,9 @@
 #include <string>
 #include <vector>
 
+#include "plan/forecast_kept.h"
 #include "plan/forecast_timeline.h"
+#include "plan/run_calendar.h"
 #include "plan/run_spec.h"
 #include "plan/save_events.h"
 
@@ -41,7 +43,7 @@ class Forecast {
   [[nodiscard]] const RunSpec& spec() const { return spec_; }
   // false: without an end, or with one that cannot be counted; the timeline is then the part after
   // which nothing changes any more, or a first part where it grows for ever.
-  [[nodiscard]] bool has_end() const { return length_.has_end; }
+  [[nodiscard]] bool has_end() const { return length().has_end; }
   // Does the directory stay bounded? Always, for a run with an end.
   [[nodiscard]] bool is_bounded() const { return bounded_; }
 
@@ -56,8 +58,8 @@ class Forecast {
   [[nodiscard]] Bytes csv() const;
   [[nodiscard]] ByteRange total() const;  // at rest, with the logs
   [[nodiscard]] Bytes fixed() const;      // dataset, model files, misc
-  [[nodiscard]] std::optional<std::int64_t> epochs() const { return length_.epochs; }
-  [[nodiscard]] std::optional<std::int64_t> steps() const { return length_.steps; }
+  [[nodiscard]] std::optional<std::int64_t> epochs() const { return length().epochs; }
+  [[nodiscard]] std::optional<std::int64_t> steps() const { return length().steps; }
   [[nodiscard]] std::optional<double> seconds() const;
   // What has no figure is left out: a run without an end has no "logs".
   [[nodiscard]] std::vector<FilesystemForecast> filesystems() const;
@@ -80,9 +82,11 @@ class Forecast {
 
  private:
   friend Forecast forecast(const RunSpec& spec, const Scores* scores);
-  Forecast() = default;
+  explicit Forecast(const RunSpec& spec)
+      : spec_(spec), calendar_(spec), timeline_(spec, calendar_.start_step()) {}
+  [[nodiscard]] const RunLength& length() const { return calendar_.length(); }
   void play(const Scores* scores);
-  void play_replay(SaveEvents& events, const Scores* scores, std::size_t count);
+  void play_replay(SaveEvents& events, const Scores* scores, std::size_t most);
   void play_bounds(SaveEvents& events);
   void sum_up();
   [[nodiscard]] Bytes logs_at(Bytes per_epoch, std::int64_t steps) const;
@@ -96,15 +100,10 @@ class Forecast {
   void need_bound(const char* figure) const;
 
   RunSpec spec_;
-  RunLength length_;
+  RunCalendar calendar_;
   bool bounded_ = true;
-  bool knows_epoch_ = true;
-  std::int64_t start_epoch_ = 0;
-  std::int64_t start_step_ = 0;
-  std::optional<std::int64_t> steps_per_epoch_;
   Timeline timeline_;
-  bool knows_kept_ = false;
-  std::vector<std::uint32_t> left_at_;
+  std::optional<KeptLog> kept_log_;  // none: the scores were not given
   // Of the whole run, in files.
   TimelineRow last_;
   LeastMost<std::uint32_t> peak_;

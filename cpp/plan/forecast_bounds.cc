@@ -9,30 +9,6 @@
 #include "base/error.h"
 
 namespace checkroom::plan {
-namespace {
-
-std::int64_t capped_sum(std::int64_t a, std::int64_t b) {
-  std::int64_t sum = 0;
-  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<std::int64_t>::max() : sum;
-}
-
-std::uint32_t count(std::int64_t files) {
-  if (files > std::numeric_limits<std::uint32_t>::max()) {
-    throw Error::overflow(std::to_string(files) + " files are too many to play ahead");
-  }
-  return static_cast<std::uint32_t>(files);
-}
-
-std::uint32_t sum(std::uint32_t a, std::uint32_t b) {
-  std::uint32_t result = 0;
-  if (__builtin_add_overflow(a, b, &result)) {
-    throw Error::overflow("more files are written than can be counted");
-  }
-  return result;
-}
-
-}  // namespace
-
 RuleBounds::RuleBounds(const RetentionPolicy& policy, Bytes file) {
   check_policy(policy);
   std::map<std::pair<std::string, Mode>, std::size_t> metrics;
@@ -57,49 +33,6 @@ RuleBounds::RuleBounds(const RetentionPolicy& policy, Bytes file) {
   }
   metrics_ = metrics.size();
   if (policy.budget && file > Bytes(0)) room_ = policy.budget->count() / file.count();
-}
-
-RuleBounds::Newcomer RuleBounds::next(std::int64_t epoch, std::int64_t step, double seconds) {
-  ++seen_;
-  Newcomer newcomer;
-  newcomer.certain = keeps_all_ || newest_ || last_n_ > 0;
-  std::int64_t most = 0;
-  std::int64_t least = 0;
-  const auto holds = [&](std::int64_t files) {
-    most = capped_sum(most, files);
-    least = std::max(least, files);
-  };
-  bool due = false;
-  for (EveryRule& rule : every_) due = rule.publish(rule.clock(epoch, step, seconds)) || due;
-  if (due) {
-    ++held_by_every_;
-    newcomer.certain = true;
-  }
-  holds(held_by_every_);
-  if (keeps_all_) holds(seen_);
-  if (newest_) holds(1);
-  if (last_n_ > 0) holds(std::min(last_n_, seen_));
-  // Rules by one metric take a newcomer together, those by several one by one.
-  double nobody = 1;
-  for (std::size_t metric = 0; metric < metrics_; ++metric) {
-    double takes = 0;
-    for (const Best& best : best_) {
-      if (best.metric != metric) continue;
-      const std::int64_t k = best.k < 0 ? seen_ : best.k;
-      holds(std::min(k, seen_));
-      if (k >= seen_) newcomer.certain = true;
-      takes = std::max(takes, std::min(1.0, static_cast<double>(k) / static_cast<double>(seen_)));
-    }
-    nobody *= 1 - takes;
-  }
-  newcomer.possible = newcomer.certain || !best_.empty();
-  newcomer.probability = newcomer.certain ? 1 : 1 - nobody;
-  kept_ = {least, std::min(most, seen_)};
-  if (room_) {
-    apply_budget();
-    if (budget_bites_) newcomer.certain = false;
-  }
-  return newcomer;
 }
 
 // The budget takes files until it holds, but never the newest or the best of a metric.
@@ -146,12 +79,12 @@ void BoundsPlayer::price(const Turn& turn) {
   SaveCost high;
   bool started = false;
   const auto consider = [&](bool saves, LastWrite last) {
-    const auto cost = [&](std::int64_t from, std::int64_t to, bool own) {
+    const auto cost = [&](std::int64_t gained, bool own) {
       return play_save(spec_.writer, spec_.staging,
-                       {from, saves ? to : from, saves, false, own, last});
+                       {0, saves ? gained : 0, saves, false, own, last});
     };
-    const SaveCost least = cost(turn.before.least, turn.after.least, turn.last_is_own.least);
-    const SaveCost most = cost(turn.before.most, turn.after.most, turn.last_is_own.most);
+    const SaveCost least = cost(turn.gained.least, turn.last_is_own.least);
+    const SaveCost most = cost(turn.gained.most, turn.last_is_own.most);
     low.peak = started ? std::min(low.peak, least.peak) : least.peak;
     high.peak = started ? std::max(high.peak, most.peak) : most.peak;
     low.written = started ? std::min(low.written, least.written) : least.written;
@@ -160,50 +93,32 @@ void BoundsPlayer::price(const Turn& turn) {
     high.last_is_own = started ? high.last_is_own || most.last_is_own : most.last_is_own;
     started = true;
   };
-  price_ = Price();
+  turn_ = turn;
+  played_ = true;
+  when_saved_ = when_not_ = 0;
   if (turn.possible) {
     consider(true, after_save_);
-    price_.when_saved = static_cast<double>(high.written);
+    when_saved_ = static_cast<double>(high.written);
   }
   if (!turn.certain) {
     consider(false, without);
-    price_.when_not = without == LastWrite::kOwn ? 1 : 0;
+    when_not_ = without == LastWrite::kOwn ? 1 : 0;
   }
-  price_.last_is_own = {low.last_is_own, high.last_is_own};
-  price_.any_written = turn.any_written || high.written > 0;
-  price_.written = {count(low.written), count(high.written)};
-  const std::int64_t least = turn.after.least + (low.last_is_own ? 1 : 0);
-  std::int64_t most = turn.after.most + (high.last_is_own ? 1 : 0);
-  if (last_may_be_own_ && price_.any_written) most = std::max(most, turn.after.most + 1);
-  price_.files = {count(least), count(most)};
-  price_.peak = {count(std::max(low.peak, least)), count(std::max(high.peak, most))};
-}
-
-TimelineRow BoundsPlayer::play(const SaveEvent& event, double seconds) {
-  Turn turn;
-  turn.kind = event.kind;
-  turn.before = rules_.kept();
-  RuleBounds::Newcomer newcomer;
-  if (event.kind == SaveKind::kRules) newcomer = rules_.next(event.epoch, event.step, seconds);
-  turn.after = rules_.kept();
-  turn.certain = newcomer.certain;
-  turn.possible = newcomer.possible;
-  turn.last_is_own = price_.last_is_own;
-  turn.any_written = price_.any_written;
-  // Once the rules are full every turn is like the one before it.
-  if (!priced_ || !(turn == turn_)) {
-    price(turn);
-    turn_ = turn;
-    priced_ = true;
-  }
-  row_.files = price_.files;
-  row_.peak = price_.peak;
-  row_.written.least = sum(row_.written.least, price_.written.least);
-  row_.written.most = sum(row_.written.most, price_.written.most);
-  row_.expected +=
-      newcomer.probability * price_.when_saved + (1 - newcomer.probability) * price_.when_not;
-  row_.saved = newcomer.certain ? Saved::kYes : newcomer.possible ? Saved::kMaybe : Saved::kNo;
-  return row_;
+  last_is_own_ = {low.last_is_own, high.last_is_own};
+  any_written_ = turn.any_written || high.written > 0;
+  const std::int64_t least = turn.gained.least + (low.last_is_own ? 1 : 0);
+  std::int64_t most = turn.gained.most + (high.last_is_own ? 1 : 0);
+  if (last_may_be_own_ && any_written_) most = std::max(most, turn.gained.most + 1);
+  const auto range = [](std::int64_t a, std::int64_t b) {
+    return LeastMost<std::int32_t>{static_cast<std::int32_t>(a), static_cast<std::int32_t>(b)};
+  };
+  outcome_.saved = turn.certain ? Saved::kYes : turn.possible ? Saved::kMaybe : Saved::kNo;
+  outcome_.kind = turn.kind;
+  outcome_.gained = range(turn.gained.least, turn.gained.most);
+  outcome_.files = range(least, most);
+  outcome_.peak = range(std::max(low.peak, least), std::max(high.peak, most));
+  outcome_.written = range(low.written, high.written);
+  number_ = outcomes_.number_of(outcome_);
 }
 
 }  // namespace checkroom::plan

@@ -5,15 +5,19 @@
 // tight; for several rules `most` is the sum of what each holds, capped by the saves so far, and
 // `least` the largest of them: it may be loose, never wrong. BoundsPlayer adds the writer.
 //
-// Every item is taken to have a score for each metric (NaN is one). One a thread.
+// Every item is taken to have a score for each metric (NaN is one). One a thread. It plays no
+// more than kMostSaves events.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
 #include "plan/forecast_timeline.h"
 #include "plan/forecast_writers.h"
+#include "plan/interned.h"
 #include "plan/retention_rules.h"
 
 namespace checkroom::plan {
@@ -61,30 +65,26 @@ class BoundsPlayer {
  public:
   BoundsPlayer(const RunSpec& spec, bool last_without_save);
 
-  // The row of one event. `seconds`: since the start of training.
-  TimelineRow play(const SaveEvent& event, double seconds);
+  // What the next event does. Good until the next call.
+  const SaveOutcome& play(const SaveEvent& event);
+  // May it do something else than the event before it? And the number of what it does, from 0 on;
+  // the same may have several.
+  [[nodiscard]] bool turned() const { return turned_; }
+  [[nodiscard]] std::uint32_t outcome() const { return number_; }
+  // Files written so far, for independent scores.
+  [[nodiscard]] double expected() const { return expected_; }
   [[nodiscard]] std::optional<std::int64_t> settles_after() const { return rules_.settles_after(); }
 
  private:
-  // What the price of an event depends on, and the price.
+  // What an outcome depends on: files beside those kept before it.
   struct Turn {
     SaveKind kind = SaveKind::kRules;
     bool certain = false;
     bool possible = false;
     bool any_written = false;
     LeastMost<bool> last_is_own;
-    FileRange before;
-    FileRange after;
+    FileRange gained;
     friend bool operator==(const Turn&, const Turn&) = default;
-  };
-  struct Price {
-    LeastMost<std::uint32_t> files;
-    LeastMost<std::uint32_t> peak;
-    LeastMost<std::uint32_t> written;  // by this event
-    double when_saved = 0;             // files written
-    double when_not = 0;
-    LeastMost<bool> last_is_own;
-    bool any_written = false;  // up to here
   };
   void price(const Turn& turn);
 
@@ -95,10 +95,85 @@ class BoundsPlayer {
   LastWrite later_last_;
   bool last_may_be_own_;  // last_as='auto': the most counts `last` as a file of its own
   LastWrite after_save_;
-  bool priced_ = false;
+
+  bool played_ = false;
+  bool turned_ = false;
   Turn turn_;
-  Price price_;
-  TimelineRow row_;
+  SaveOutcome outcome_;
+  Interned<SaveOutcome> outcomes_;
+  std::uint32_t number_ = 0;  // of outcome_
+  double when_saved_ = 0;     // files written
+  double when_not_ = 0;
+  LeastMost<bool> last_is_own_;
+  bool any_written_ = false;
+  double expected_ = 0;
 };
+
+inline std::int64_t capped_sum(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<std::int64_t>::max() : sum;
+}
+
+// Inline: a forecast plays these for each of a million saves.
+inline RuleBounds::Newcomer RuleBounds::next(std::int64_t epoch, std::int64_t step,
+                                             double seconds) {
+  ++seen_;
+  Newcomer newcomer;
+  newcomer.certain = keeps_all_ || newest_ || last_n_ > 0;
+  std::int64_t most = 0;
+  std::int64_t least = 0;
+  const auto holds = [&](std::int64_t files) {
+    most = capped_sum(most, files);
+    least = std::max(least, files);
+  };
+  bool due = false;
+  for (EveryRule& rule : every_) due = rule.publish(rule.clock(epoch, step, seconds)) || due;
+  if (due) {
+    ++held_by_every_;
+    newcomer.certain = true;
+  }
+  holds(held_by_every_);
+  if (keeps_all_) holds(seen_);
+  if (newest_) holds(1);
+  if (last_n_ > 0) holds(std::min(last_n_, seen_));
+  // Rules by one metric take a newcomer together, those by several one by one.
+  double nobody = 1;
+  for (std::size_t metric = 0; metric < metrics_; ++metric) {
+    double takes = 0;
+    for (const Best& best : best_) {
+      if (best.metric != metric) continue;
+      const std::int64_t k = best.k < 0 ? seen_ : best.k;
+      holds(std::min(k, seen_));
+      if (k >= seen_) newcomer.certain = true;
+      takes = std::max(takes, std::min(1.0, static_cast<double>(k) / static_cast<double>(seen_)));
+    }
+    nobody *= 1 - takes;
+  }
+  newcomer.possible = newcomer.certain || !best_.empty();
+  newcomer.probability = newcomer.certain ? 1 : 1 - nobody;
+  kept_ = {least, std::min(most, seen_)};
+  if (room_) {
+    apply_budget();
+    if (budget_bites_) newcomer.certain = false;
+  }
+  return newcomer;
+}
+
+inline const SaveOutcome& BoundsPlayer::play(const SaveEvent& event) {
+  const FileRange before = rules_.kept();
+  RuleBounds::Newcomer newcomer;
+  if (event.kind == SaveKind::kRules) {
+    newcomer = rules_.next(event.epoch, event.step, seconds_at(spec_, event.step));
+  }
+  const FileRange after = rules_.kept();
+  const Turn turn{event.kind,        newcomer.certain,
+                  newcomer.possible, any_written_,
+                  last_is_own_,      {after.least - before.least, after.most - before.most}};
+  // Once the rules are full, or while they only grow, every turn is like the one before it.
+  turned_ = !played_ || !(turn == turn_);
+  if (turned_) price(turn);
+  expected_ += newcomer.probability * when_saved_ + (1 - newcomer.probability) * when_not_;
+  return outcome_;
+}
 
 }  // namespace checkroom::plan

@@ -16,34 +16,32 @@ namespace {
 // Rows over which growth is measured: enough for intervals of thousands of saves.
 constexpr std::size_t kMeasured = 65'536;
 
-double seconds_at(const RunSpec& spec, const SaveEvent& event) {
-  return spec.seconds_per_step && event.step >= 0
-             ? *spec.seconds_per_step * static_cast<double>(event.step)
-             : 0;
-}
-
 }  // namespace
 
 // Calls visit(row, index) for each save, until it says true; in a run that grows without an end
 // beyond the timeline, up to `most` saves.
 template <typename Visit>
 bool Forecast::find_row(std::size_t most, Visit visit) const {
-  for (std::size_t i = 0; i < timeline_.size(); ++i) {
-    if (visit(timeline_.row(i), i)) return true;
-  }
+  if (timeline_.find(visit)) return true;
   if (bounded_) return false;
-  SaveEvents events(spec_);
-  BoundsPlayer player(spec_, events.last_without_save());
-  for (std::size_t i = 0; i < most; ++i) {
-    const auto event = events.next();
-    if (!event) return false;
-    TimelineRow row = player.play(*event, seconds_at(spec_, *event));
-    row.step = event->step;
-    row.epoch = static_cast<std::int32_t>(std::min<std::int64_t>(event->epoch, INT32_MAX));
-    row.kind = event->kind;
-    if (i >= timeline_.size() && visit(row, i)) return true;
-  }
-  return false;
+  SaveEvents events(calendar_);
+  BoundsPlayer player(spec_, calendar_.triggers().last_without_save);
+  FileTally tally;
+  std::size_t index = 0;
+  bool found = false;
+  events.for_each([&](const SaveEvent& event) {
+    const SaveOutcome& outcome = player.play(event);
+    if (index >= timeline_.size()) {
+      TimelineRow row = tally.row(outcome);
+      row.epoch = event.epoch;
+      row.step = event.step;
+      row.expected = player.expected();
+      found = visit(row, index);
+    }
+    tally.add(outcome);
+    return !found && ++index < most;
+  });
+  return found;
 }
 
 std::optional<SavePoint> Forecast::first_beyond(Bytes have, bool most) const {
@@ -77,20 +75,20 @@ std::optional<SavePoint> Forecast::first_save_that_cannot_fit(Bytes have) const 
 
 std::optional<double> Forecast::log_bytes_per_epoch() const {
   const Bytes logged = spec_.tensorboard_bytes_per_epoch + spec_.csv_bytes_per_epoch;
-  if (!spec_.log_steps_per_epoch || !steps_per_epoch_) {
-    if (!knows_epoch_ && logged > Bytes(0)) return std::nullopt;
+  if (!spec_.log_steps_per_epoch || !calendar_.steps_per_epoch()) {
+    if (!calendar_.knows_epoch() && logged > Bytes(0)) return std::nullopt;
     return static_cast<double>(logged.count());
   }
-  return static_cast<double>(logged.count()) * static_cast<double>(*steps_per_epoch_) /
+  return static_cast<double>(logged.count()) * static_cast<double>(*calendar_.steps_per_epoch()) /
          static_cast<double>(*spec_.log_steps_per_epoch);
 }
 
 // Growth between two saves at which it grew, as far apart as is measured.
 std::optional<double> Forecast::files_per_epoch() const {
   if (bounded_) return 0;
-  if (!knows_epoch_ || !length_.countable) return std::nullopt;
+  if (!calendar_.knows_epoch() || !length().countable) return std::nullopt;
   const bool by_epochs = epoch_interval(spec_) > 0;
-  if (!by_epochs && !steps_per_epoch_) return std::nullopt;
+  if (!by_epochs && !calendar_.steps_per_epoch()) return std::nullopt;
   std::optional<TimelineRow> first;
   TimelineRow last;
   TimelineRow before;
@@ -106,8 +104,9 @@ std::optional<double> Forecast::files_per_epoch() const {
   });
   if (!first) return std::nullopt;
   const auto position = [&](const TimelineRow& row) {
-    return by_epochs ? static_cast<double>(row.epoch)
-                     : static_cast<double>(row.step) / static_cast<double>(*steps_per_epoch_);
+    return by_epochs
+               ? static_cast<double>(row.epoch)
+               : static_cast<double>(row.step) / static_cast<double>(*calendar_.steps_per_epoch());
   };
   const double span = position(last) - position(*first);
   if (!(span > 0)) return std::nullopt;
@@ -115,7 +114,7 @@ std::optional<double> Forecast::files_per_epoch() const {
 }
 
 std::optional<double> Forecast::bytes_per_epoch() const {
-  if (length_.has_end) return std::nullopt;
+  if (length().has_end) return std::nullopt;
   const auto files = files_per_epoch();
   const auto logged = log_bytes_per_epoch();
   if (!files || !logged) return std::nullopt;
@@ -123,17 +122,19 @@ std::optional<double> Forecast::bytes_per_epoch() const {
 }
 
 std::optional<std::int64_t> Forecast::epochs_until_full(Bytes have) const {
-  if (!knows_epoch_) {
+  if (!calendar_.knows_epoch()) {
     throw Error::invalid("epochs_until_full: steps_per_epoch is not known");
   }
   const Bytes tensorboard = spec_.tensorboard_bytes_per_epoch;
   const Bytes csv = spec_.csv_bytes_per_epoch;
   const auto logged_by = [&](const TimelineRow& row) {
-    const bool by_steps = row.step >= 0 && (spec_.log_steps_per_epoch || steps_per_epoch_);
+    const bool by_steps =
+        row.step >= 0 && (spec_.log_steps_per_epoch || calendar_.steps_per_epoch());
     if (by_steps) {
-      return logs_at(tensorboard, row.step - start_step_) + logs_at(csv, row.step - start_step_);
+      return logs_at(tensorboard, row.step - calendar_.start_step()) +
+             logs_at(csv, row.step - calendar_.start_step());
     }
-    return (tensorboard + csv) * (row.epoch + 1 - start_epoch_);
+    return (tensorboard + csv) * (row.epoch + 1 - calendar_.start_epoch());
   };
   std::optional<std::int64_t> epochs;
   Bytes peak = spec_.existing_bytes;
@@ -141,7 +142,7 @@ std::optional<std::int64_t> Forecast::epochs_until_full(Bytes have) const {
     const Bytes here = timeline_.bytes(row.peak).most;
     peak = std::max(peak, here);
     if (here + logged_by(row) <= have) return false;
-    epochs = row.epoch - start_epoch_;
+    epochs = row.epoch - calendar_.start_epoch();
     return true;
   };
   if (find_row(kMostSaves, is_full)) return epochs;
@@ -150,7 +151,7 @@ std::optional<std::int64_t> Forecast::epochs_until_full(Bytes have) const {
                          " saves fit: too many to play ahead");
   }
   // The checkpoints fit for ever: what is left for the logs?
-  if (length_.has_end) {
+  if (length().has_end) {
     const ByteRange all = total();
     if (all.most <= have) return std::nullopt;
     peak = at_rest().most;

@@ -87,6 +87,11 @@ void check(const RunSpec& spec);
 [[nodiscard]] bool keeps_last(const RunSpec& spec);
 // The bytes of each file: with save_weights_only those of the weights, where they are given.
 [[nodiscard]] Bytes file_bytes(const RunSpec& spec);
+// Seconds from the start of training to a step; 0: not known.
+[[nodiscard]] inline double seconds_at(const RunSpec& spec, std::int64_t step) {
+  return spec.seconds_per_step && step >= 0 ? *spec.seconds_per_step * static_cast<double>(step)
+                                            : 0;
+}
 // Lightning's trigger: every_n_epochs, which is 1 where no trigger is set.
 [[nodiscard]] std::int64_t epoch_interval(const RunSpec& spec);
 // Lightning's limit, with its default; -1: none.

@@ -1,324 +1,131 @@
 #include "plan/save_events.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-
-#include "base/error.h"
 
 namespace checkroom::plan {
-namespace {
 
-constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-// Stands for an epoch whose length is not known: longer than any run that is played.
-constexpr std::int64_t kLongEpoch = std::int64_t{1} << 40;
-
-std::int64_t times(std::int64_t a, std::int64_t b) { return (Bytes(a) * b).count(); }
-std::int64_t times_or_never(std::int64_t a, std::int64_t b) {
-  std::int64_t product = 0;
-  return __builtin_mul_overflow(a, b, &product) ? kMost : product;
-}
-std::int64_t next_multiple(std::int64_t of, std::int64_t after) {
-  std::int64_t sum = 0;
-  return __builtin_add_overflow(after / of * of, of, &sum) ? kMost : sum;
+SaveWalk::SaveWalk(const RunCalendar& calendar)
+    : calendar_(calendar), triggers_(calendar.triggers()), at_(calendar.start()) {
+  // A run that goes on in the middle of a step meets that step's trigger again.
+  const std::int64_t step = calendar_.step_at(at_);
+  const bool at_trigger = triggers_.every_steps > 0 && step % triggers_.every_steps == 0;
+  if (at_trigger && step != saved_step_ && calendar_.step_at(at_ + 1) == step) retry_ = at_ + 1;
 }
 
-// How many periods of `unit` seconds pass before `seconds` have; at least 1. Durations are decimal
-// fractions that doubles do not hold exactly: a hair above a whole number is that number.
-std::int64_t periods(double seconds, double unit) {
-  const double count = std::ceil(seconds / unit * (1 - 1e-12));
-  if (!(count < 0x1p62)) {
-    throw Error::overflow("a run of " + std::to_string(seconds) + " seconds with steps of " +
-                          std::to_string(unit) + " seconds is too long to count");
+std::optional<SaveEvent> SaveWalk::next() {
+  const std::int64_t end = calendar_.end();
+  while (!ended_) {
+    trigger_ = std::min(retry_, calendar_.next_trigger(at_));
+    std::int64_t batch = std::min(trigger_, calendar_.next_epoch_save(at_));
+    if (deferred_) batch = std::min(batch, calendar_.next_validation(at_));
+    if (batch == kNever || batch > end) break;
+    at_ = batch;
+    const BatchPlace place = calendar_.place_of(batch);
+    const std::optional<SaveKind> kind = visit(place);
+    if (!kind) continue;
+    saved_step_ = place.step;
+    any_ = true;
+    return event_of(place, *kind);
   }
-  return std::max<std::int64_t>(1, static_cast<std::int64_t>(count));
+  if (ended_ || end == kNever) return std::nullopt;
+  ended_ = true;
+  if (any_ || !triggers_.last_at_train_end || end == calendar_.start()) return std::nullopt;
+  return event_of(calendar_.place_of(end), SaveKind::kLastOnly);
 }
 
-}  // namespace
-
-SaveEvents::SaveEvents(const RunSpec& spec) {
-  check(spec);
-  set_triggers(spec);
-  set_epoch(spec);
-  set_start(spec);
-  set_end(spec);
-  measure(spec);
-  at_ = start_;
-  if (every_steps_ > 0 && saved_step_ != step_at(start_) && step_at(start_) % every_steps_ == 0 &&
-      step_at(start_ + 1) == step_at(start_)) {
-    retry_ = start_ + 1;
-  }
-}
-
-void SaveEvents::set_triggers(const RunSpec& spec) {
-  const Version version = parse_version(spec.lightning_version);
-  const bool last_follows_save = version >= Version{2, 6, 0};
-  const bool waits_for_validation = version >= Version{2, 5, 3};
-  const bool has_last = keeps_last(spec);
-  every_epochs_ = epoch_interval(spec);
-  every_steps_ = spec.every_n_train_steps.value_or(0);
-  on_train_epoch_end_ = saves_on_train_epoch_end(spec);
-  validates_ = spec.validates;
-  validate_epochs_ = spec.check_val_every_n_epoch.value_or(0);
-  defers_ = waits_for_validation && spec.monitor && validates_ && !on_train_epoch_end_;
-  last_every_epoch_ = has_last && !last_follows_save;
-  last_at_train_end_ = has_last && waits_for_validation;
-  last_without_save_ =
-      has_last && (!last_follows_save || every_steps_ > 0 || spec.train_time_interval_seconds);
-  if (const auto& interval = spec.train_time_interval_seconds) {
-    every_batches_ = 1;
-    countable_ = spec.seconds_per_step.has_value();
-    if (countable_ && *interval > 0) {
-      const double batch =
-          *spec.seconds_per_step / static_cast<double>(spec.accumulate_grad_batches);
-      every_batches_ = periods(*interval, batch);
-    } else if (*interval == 0) {
-      countable_ = true;
-      if (!waits_for_validation) every_batches_ = 0;  // a zero interval was no interval then
-    }
-  }
-  const bool keeps_any =
-      spec.save_top_k != 0 || (spec.writer == Writer::kCheckroom && !spec.keep.empty());
-  if (keeps_any) return;
-  // Nothing but `last` can be written, in epoch mode from 2.6 on only at the train end.
-  if (!has_last || last_follows_save) every_epochs_ = 0;
-  if (!has_last) every_steps_ = every_batches_ = 0;
-  // Lightning renews the link at every epoch's end, and without a file to link to writes one.
-  if (spec.save_last == SaveLast::kLink && last_follows_save) {
-    last_every_epoch_ = last_needs_former_ = every_steps_ > 0 || every_batches_ > 0;
-  }
-}
-
-void SaveEvents::set_epoch(const RunSpec& spec) {
-  accumulate_ = spec.accumulate_grad_batches;
-  const bool by_epochs = every_epochs_ > 0 || (every_steps_ == 0 && every_batches_ == 0);
-  if (const auto batches = batches_of_epoch(spec)) {
-    batches_ = *batches;
-    steps_ = batches_ / accumulate_ + (batches_ % accumulate_ != 0 ? 1 : 0);
-    if (const auto* count = std::get_if<std::int64_t>(&spec.val_check_interval)) {
-      validate_every_ = *count;
-    } else {
-      const double part = std::get<double>(spec.val_check_interval);
-      validate_every_ = std::max<std::int64_t>(
-          1, static_cast<std::int64_t>(static_cast<double>(batches_) * part));
-    }
-  } else if (by_epochs) {  // one batch stands for an epoch
-    knows_step_ = false;
-    accumulate_ = 1;
-    const bool in_epoch = std::holds_alternative<std::int64_t>(spec.val_check_interval);
-    if (validates_ && !on_train_epoch_end_ && in_epoch && every_epochs_ > 0) countable_ = false;
-  } else {  // one epoch stands for the run
-    knows_epoch_ = false;
-    defers_ = false;
-    if (last_every_epoch_) countable_ = false;
-    last_every_epoch_ = false;
-    steps_ = kLongEpoch;
-    batches_ = times(kLongEpoch, accumulate_);
-    validate_every_ = batches_;
-  }
-}
-
-void SaveEvents::set_start(const RunSpec& spec) {
-  std::int64_t epoch = spec.start_epoch;
-  if (!knows_step_) {
-    start_ = epoch;
-    return;
-  }
-  if (!knows_epoch_) epoch = 0;
-  if (epoch == 0) epoch = spec.start_step / steps_;
-  const std::int64_t begun = times(epoch, steps_);
-  const std::int64_t step = spec.start_step == 0 ? begun : spec.start_step;
-  const std::int64_t inside = step - begun;
-  const std::int64_t steps = inside >= 0 && inside <= steps_ ? inside : 0;
-  step_offset_ = inside - steps;
-  start_ = (Bytes(times(epoch, batches_)) + Bytes(steps == steps_ ? batches_ : steps * accumulate_))
-               .count();
-}
-
-void SaveEvents::set_end(const RunSpec& spec) {
-  const auto limit = [this](std::int64_t batch) { end_ = std::min(end_, std::max(batch, start_)); };
-  const std::int64_t epochs = epoch_limit(spec);
-  if (epochs >= 0) {
-    if (knows_epoch_) {
-      limit(times(epochs, batches_));
-    } else {
-      length_.may_end_sooner = true;
-    }
-  }
-  if (spec.max_steps >= 0) {
-    if (knows_step_) {
-      limit(batch_of_step(spec.max_steps));
-    } else {
-      length_.may_end_sooner = true;
-    }
-  }
-  if (spec.max_hours) {
-    if (knows_step_ && spec.seconds_per_step) {
-      const double batch = *spec.seconds_per_step / static_cast<double>(accumulate_);
-      const std::int64_t last = periods(*spec.max_hours * 3600, batch);
-      stopped_by_time_ = last < end_;
-      limit(last);
-    } else {
-      length_.may_end_sooner = true;
-    }
-  }
-}
-
-void SaveEvents::measure(const RunSpec& spec) {
-  length_.countable = countable_;
-  length_.has_end = end_ != kNever && countable_;
-  if (end_ == kNever) return;
-  const std::int64_t first = start_ / batches_;
-  if (knows_epoch_) length_.epochs = end_ == start_ ? 0 : epoch_of(end_) + 1 - first;
-  if (knows_step_) length_.steps = step_at(end_) - step_at(start_);
-  if (!knows_epoch_ && spec.max_epochs.value_or(-1) >= 0) length_.epochs.reset();
-}
-
-std::int64_t SaveEvents::step_at(std::int64_t batch) const {
-  if (batch == 0) return step_offset_;
-  const std::int64_t epoch = epoch_of(batch);
-  const std::int64_t inside = batch - epoch * batches_;
-  return step_offset_ + epoch * steps_ + (inside == batches_ ? steps_ : inside / accumulate_);
-}
-
-std::int64_t SaveEvents::batch_of_step(std::int64_t step) const {
-  if (step == kNever) return kNever;
-  const std::int64_t taken = step - step_offset_;
-  if (taken <= 0) return 0;
-  const std::int64_t epoch = (taken - 1) / steps_;
-  const std::int64_t inside = taken - epoch * steps_;
-  const std::int64_t batches = times_or_never(epoch, batches_);
-  const std::int64_t rest = inside == steps_ ? batches_ : inside * accumulate_;
-  return batches > kMost - rest ? kNever : batches + rest;
-}
-
-bool SaveEvents::validates_at(std::int64_t batch) const {
-  const std::int64_t epoch = epoch_of(batch);
-  if (!may_validate_in(epoch)) return false;
-  if (stopped_by_time_ && batch == end_) return true;
-  return (validate_epochs_ == 0 ? batch : batch - epoch * batches_) % validate_every_ == 0;
-}
-
-std::int64_t SaveEvents::next_trigger(std::int64_t after) const {
-  if (every_steps_ > 0) {
-    return std::min(retry_, batch_of_step(next_multiple(every_steps_, step_at(after))));
-  }
-  if (every_batches_ > 0) {
-    const std::int64_t batch = next_multiple(every_batches_, after - start_);
-    return batch > kMost - start_ ? kNever : start_ + batch;
-  }
-  return kNever;
-}
-
-std::int64_t SaveEvents::next_validation(std::int64_t after) const {
-  if (!validates_ || after >= end_) return kNever;
-  const bool once_more = stopped_by_time_ && may_validate_in(epoch_of(end_));
-  const std::int64_t at_stop = once_more ? end_ : kNever;
-  if (validate_epochs_ == 0) return std::min(at_stop, next_multiple(validate_every_, after));
-  std::int64_t epoch = after / batches_;
-  if (may_validate_in(epoch)) {
-    const std::int64_t inside = next_multiple(validate_every_, after - epoch * batches_);
-    if (inside <= batches_) return std::min(at_stop, epoch * batches_ + inside);
-  }
-  if (validate_every_ > batches_) return at_stop;
-  epoch = next_multiple(validate_epochs_, epoch + 1);  // its number, from 1
-  const std::int64_t begun = times_or_never(epoch - 1, batches_);
-  return std::min(at_stop, begun > kMost - validate_every_ ? kNever : begun + validate_every_);
-}
-
-// The first batch after `after` that may save because an epoch or a validation ends there.
-std::int64_t SaveEvents::next_epoch_save(std::int64_t after) const {
-  if (every_epochs_ == 0 && !last_every_epoch_) return kNever;
-  const std::int64_t every = last_every_epoch_ ? 1 : every_epochs_;
-  if (on_train_epoch_end_) {
-    const std::int64_t end = times_or_never(next_multiple(every, after / batches_), batches_);
-    if (end_ == kNever || end <= end_) return end;
-    // The run stops in mid-epoch, which ends that epoch.
-    return after < end_ && (epoch_of(end_) + 1) % every == 0 ? end_ : kNever;
-  }
-  std::int64_t batch = after;
-  // Each round is a later epoch; intervals that have no common epoch within reach yield nothing.
-  for (int rounds = 0; rounds < 1'000'000; ++rounds) {
-    batch = next_validation(batch);
-    if (batch == kNever || batch > end_) return kNever;
-    const std::int64_t number = epoch_of(batch) + 1;
-    if (number % every == 0) return batch;
-    const std::int64_t begun = times_or_never(next_multiple(every, number) - 1, batches_);
-    if (begun == kMost) return kNever;
-    batch = begun;
-  }
-  return kNever;
+SaveEvent SaveWalk::event_of(const BatchPlace& at, SaveKind kind) const {
+  return {calendar_.knows_epoch() ? at.epoch : -1, calendar_.knows_step() ? at.step : -1, kind};
 }
 
 // What Lightning does in the hooks after one batch: at most one save.
-std::optional<SaveKind> SaveEvents::visit(std::int64_t batch) {
-  const std::int64_t step = step_at(batch);
-  const std::int64_t epoch = epoch_of(batch);
-  const bool is_last = is_last_of_epoch(batch);
-  const bool triggered = batch == trigger_;
-  if (batch == retry_) retry_ = kNever;
-  if (triggered) {
-    if (defers_ && is_last && may_validate_in(epoch)) {
+std::optional<SaveKind> SaveWalk::visit(const BatchPlace& at) {
+  const bool is_last = calendar_.is_last_of_epoch(at);
+  if (at.batch == retry_) retry_ = kNever;
+  if (at.batch == trigger_) {
+    if (triggers_.defers && is_last && calendar_.may_validate_in(at.epoch)) {
       deferred_ = true;
-      const bool again = every_steps_ > 0 && step != saved_step_ && batch < end_;
-      if (again && !validates_at(batch) && step_at(batch + 1) == step) retry_ = batch + 1;
-    } else if (step != saved_step_) {
+      const bool again =
+          triggers_.every_steps > 0 && at.step != saved_step_ && at.batch < calendar_.end();
+      if (again && !calendar_.validates_at(at) && calendar_.step_at(at.batch + 1) == at.step) {
+        retry_ = at.batch + 1;
+      }
+    } else if (at.step != saved_step_) {
       return SaveKind::kRules;
     }
   }
-  if (step == saved_step_) return std::nullopt;
-  if (on_train_epoch_end_) {
-    if (!is_last && batch != end_) return std::nullopt;
+  if (at.step == saved_step_) return std::nullopt;
+  if (triggers_.on_train_epoch_end) {
+    if (!is_last && at.batch != calendar_.end()) return std::nullopt;
   } else {
-    if (!validates_at(batch)) return std::nullopt;
+    if (!calendar_.validates_at(at)) return std::nullopt;
     if (deferred_) {
       deferred_ = false;
       return SaveKind::kRules;
     }
   }
-  if (every_epochs_ > 0 && (epoch + 1) % every_epochs_ == 0) return SaveKind::kRules;
-  if (last_every_epoch_ && (any_ || !last_needs_former_)) return SaveKind::kLastOnly;
+  const std::int64_t every = triggers_.every_epochs;
+  if (every == 1 || (every > 1 && (at.epoch + 1) % every == 0)) return SaveKind::kRules;
+  if (triggers_.last_every_epoch && (any_ || !triggers_.last_needs_former)) {
+    return SaveKind::kLastOnly;
+  }
   return std::nullopt;
 }
 
-std::optional<SaveEvent> SaveEvents::next() {
-  while (!ended_) {
-    trigger_ = next_trigger(at_);
-    std::int64_t batch = std::min(trigger_, next_epoch_save(at_));
-    if (deferred_) batch = std::min(batch, next_validation(at_));
-    if (batch == kNever || batch > end_) break;
-    at_ = batch;
-    const std::optional<SaveKind> kind = visit(batch);
-    if (!kind) continue;
-    saved_step_ = step_at(batch);
-    any_ = true;
-    return event_at(batch, *kind);
+// Where one interval of steps, or of whole epochs, is all that makes the run save. An epoch that
+// the run's end cuts short is left to next(), and so is a step that was begun.
+SaveStride SaveWalk::take_stride() {
+  SaveStride stride;
+  const bool other_reasons =
+      triggers_.defers || triggers_.last_every_epoch || triggers_.every_batches > 0;
+  if (ended_ || other_reasons || retry_ != kNever) return stride;
+  const bool by_steps = triggers_.every_steps > 0;
+  if (!by_steps && !(triggers_.every_epochs > 0 && triggers_.on_train_epoch_end)) return stride;
+  const std::int64_t every = by_steps ? triggers_.every_steps : triggers_.every_epochs;
+  // Of a run without an end a part, so that no position in it leaves 64 bits.
+  const std::int64_t end = std::min(calendar_.end(), at_ + (kNever - at_) / 4);
+  const auto done_at = [&](std::int64_t batch) {
+    return by_steps ? calendar_.step_at(batch) : batch / calendar_.batches_per_epoch();
+  };
+  const auto batch_of = [&](std::int64_t done) {
+    return by_steps ? calendar_.batch_of_step(done) : done * calendar_.batches_per_epoch();
+  };
+  const std::int64_t first = next_multiple(every, done_at(at_));
+  const std::int64_t done = done_at(end);
+  if (first > done) return stride;
+  stride.count = (done - first) / every + 1;
+  const SaveEvent event = event_of(calendar_.place_of(batch_of(first)), SaveKind::kRules);
+  stride.epoch = event.epoch;
+  stride.step = event.step;
+  const std::int64_t length = calendar_.steps_per_epoch().value_or(0);
+  if (!by_steps) {
+    stride.more_epochs = every;
+    stride.more_steps = every * length;
+  } else {
+    stride.more_steps = every;
+    if (length > 0) {
+      stride.more_epochs = every / length;
+      stride.more_inside = every % length;
+      stride.inside = event.step - calendar_.step_of_epoch(event.epoch);
+      stride.length = length;
+    }
   }
-  if (ended_ || end_ == kNever) return std::nullopt;
-  ended_ = true;
-  if (any_ || !last_at_train_end_ || end_ == start_) return std::nullopt;
-  return event_at(end_, SaveKind::kLastOnly);
+  // As if next() had yielded them.
+  at_ = batch_of(first + (stride.count - 1) * every);
+  saved_step_ = calendar_.step_at(at_);
+  any_ = true;
+  return stride;
 }
 
-SaveEvent SaveEvents::event_at(std::int64_t batch, SaveKind kind) const {
-  return {knows_epoch_ ? epoch_of(batch) : -1, knows_step_ ? step_at(batch) : -1, kind};
-}
-
-std::optional<std::int64_t> SaveEvents::at_most() const {
-  if (end_ == kNever) return std::nullopt;
-  const std::int64_t left = end_ - at_;
-  const std::int64_t epochs = left / batches_ + 2;
-  std::int64_t count = 2;
-  if (every_steps_ > 0) count += (step_at(end_) - step_at(at_)) / every_steps_ + 2;
-  if (every_batches_ > 0) count += left / every_batches_ + 2;
-  const std::int64_t every = last_every_epoch_ ? 1 : every_epochs_;
-  if (every > 0) {
-    const std::int64_t inside = on_train_epoch_end_ || validate_every_ > batches_
-                                    ? 1
-                                    : batches_ / std::min(validate_every_, batches_) + 1;
-    count += times_or_never(epochs / every + 1, inside);
-  }
-  return count < 0 ? kMost : count;
+bool SaveEvents::go_on() {
+  stride_ = walk_.take_stride();
+  if (stride_.count > 0) return true;
+  const std::optional<SaveEvent> event = walk_.next();
+  if (!event) return false;
+  stride_.count = 1;
+  stride_.kind = event->kind;
+  stride_.epoch = event->epoch;
+  stride_.step = event->step;
+  return true;
 }
 
 }  // namespace checkroom::plan

@@ -1,10 +1,9 @@
 // SaveEvents: the moments at which a run may write a checkpoint, in order, as Lightning's
 // ModelCheckpoint triggers them.
 //
-// It jumps from one moment to the next, so a run of a billion batches with a thousand saves costs a
-// thousand steps. One stream a thread; the spec is copied. The constructor throws
-// Error(kInvalidArgument) for an impossible spec; a run whose positions leave 64 bits is
-// Error(kOverflow).
+// It goes from one moment to the next, so a run of a billion batches with a thousand saves costs a
+// thousand steps: SaveWalk finds each by Lightning's rules, SaveEvents counts those that follow at
+// one distance. One stream a thread; the calendar is copied. Nothing here throws.
 //
 // Not counted, because nothing is written: the renewal of a symbolic `last`. Counted as one:
 // several triggers at one global step, since Lightning saves at most once a step. The monitored
@@ -14,7 +13,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "plan/run_spec.h"
+#include "plan/run_calendar.h"
 
 namespace checkroom::plan {
 
@@ -27,95 +26,57 @@ struct SaveEvent {
   std::int64_t epoch = 0;  // Lightning's current_epoch; -1: not known, for want of steps_per_epoch
   std::int64_t step = 0;   // global_step at the save; -1: likewise
   SaveKind kind = SaveKind::kRules;
+  friend bool operator==(const SaveEvent&, const SaveEvent&) = default;
 };
 
-// How far a run goes, as far as the spec tells.
-struct RunLength {
-  bool has_end = true;          // false: without an end, or not countable for want of lengths
-  bool countable = true;        // false: lengths or times are missing
-  bool may_end_sooner = false;  // another limit exists whose place is not known
-  std::optional<std::int64_t> epochs;  // that this run begins
-  std::optional<std::int64_t> steps;   // that this run takes
+// Events that follow each other at one distance, in steps or in whole epochs.
+struct SaveStride {
+  std::int64_t count = 0;
+  SaveKind kind = SaveKind::kRules;
+  std::int64_t epoch = 0;        // of the next one
+  std::int64_t more_epochs = 0;  // from one to the next
+  std::int64_t step = 0;
+  std::int64_t more_steps = 0;
+  std::int64_t inside = 0;  // steps of its epoch that are done
+  std::int64_t more_inside = 0;
+  std::int64_t length = 0;  // steps of an epoch
+
+  // The next one, of at least one. Put together where it goes: a copy would stall the processor.
+  SaveEvent take() {
+    const std::int64_t its_epoch = epoch;
+    const std::int64_t its_step = step;
+    --count;
+    // After the last one they may leave 64 bits, and are not read.
+    (void)__builtin_add_overflow(epoch, more_epochs, &epoch);
+    (void)__builtin_add_overflow(step, more_steps, &step);
+    if (inside > length - more_inside) {
+      inside -= length - more_inside;
+      (void)__builtin_add_overflow(epoch, 1, &epoch);
+    } else {
+      inside += more_inside;
+    }
+    return {its_epoch, its_step, kind};
+  }
 };
 
-class SaveEvents {
+class SaveWalk {
  public:
-  explicit SaveEvents(const RunSpec& spec);
+  explicit SaveWalk(const RunCalendar& calendar);
 
   // The next event; none at the run's end. A run without an end never runs out.
   std::optional<SaveEvent> next();
-
-  [[nodiscard]] const RunLength& length() const { return length_; }
-  // An upper bound of what next() has yet to yield; none: without an end.
-  [[nodiscard]] std::optional<std::int64_t> at_most() const;
-
-  // global_step and epoch before this run's first batch.
-  [[nodiscard]] std::int64_t start_step() const { return knows_step_ ? step_at(start_) : 0; }
-  [[nodiscard]] std::int64_t start_epoch() const { return knows_epoch_ ? start_ / batches_ : 0; }
-  // Are epochs, and steps, known, so that positions can be told in them?
-  [[nodiscard]] bool knows_epoch() const { return knows_epoch_; }
-  [[nodiscard]] bool knows_step() const { return knows_step_; }
-  // Optimizer steps of an epoch; none: not known.
-  [[nodiscard]] std::optional<std::int64_t> steps_per_epoch() const {
-    return knows_epoch_ && knows_step_ ? std::optional(steps_) : std::nullopt;
-  }
-
-  // With save_last, does a rejected newcomer write `last` at a kRules event all the same?
-  [[nodiscard]] bool last_without_save() const { return last_without_save_; }
+  // Takes those events from next() that are at one distance; there may be none.
+  SaveStride take_stride();
 
  private:
-  static constexpr std::int64_t kNever = INT64_MAX;
+  static constexpr std::int64_t kNever = RunCalendar::kNever;
 
-  // The units are batches, counted from the start of training: batch t is the
-  // b-th, from 1, of its epoch: t = epoch * batches_ + b.
-  [[nodiscard]] std::int64_t epoch_of(std::int64_t batch) const { return (batch - 1) / batches_; }
-  [[nodiscard]] bool is_last_of_epoch(std::int64_t batch) const { return batch % batches_ == 0; }
-  [[nodiscard]] bool may_validate_in(std::int64_t epoch) const {
-    return validates_ && (validate_epochs_ == 0 || (epoch + 1) % validate_epochs_ == 0);
-  }
-  [[nodiscard]] std::int64_t step_at(std::int64_t batch) const;
-  [[nodiscard]] std::int64_t batch_of_step(std::int64_t step) const;
-  [[nodiscard]] bool validates_at(std::int64_t batch) const;
-  // The first batch after `after` at which the thing happens.
-  [[nodiscard]] std::int64_t next_trigger(std::int64_t after) const;
-  [[nodiscard]] std::int64_t next_validation(std::int64_t after) const;
-  [[nodiscard]] std::int64_t next_epoch_save(std::int64_t after) const;
-  void set_triggers(const RunSpec& spec);
-  void set_epoch(const RunSpec& spec);
-  void set_start(const RunSpec& spec);
-  void set_end(const RunSpec& spec);
-  void measure(const RunSpec& spec);
-  [[nodiscard]] std::optional<SaveKind> visit(std::int64_t batch);
-  [[nodiscard]] SaveEvent event_at(std::int64_t batch, SaveKind kind) const;
+  [[nodiscard]] std::optional<SaveKind> visit(const BatchPlace& at);
+  [[nodiscard]] SaveEvent event_of(const BatchPlace& at, SaveKind kind) const;
 
-  // The run
-  std::int64_t batches_ = 1;  // of an epoch
-  std::int64_t steps_ = 1;    // of an epoch
-  std::int64_t accumulate_ = 1;
-  std::int64_t step_offset_ = 0;  // of a resume whose step does not follow from its epoch
-  std::int64_t start_ = 0;        // batches done before this run
-  std::int64_t end_ = kNever;     // the batch after which the run ends
-  bool stopped_by_time_ = false;  // Lightning then validates once more
-  bool knows_epoch_ = true;
-  bool knows_step_ = true;
-  bool countable_ = true;
-  // When it validates and saves
-  std::int64_t validate_every_ = 1;   // batches
-  std::int64_t validate_epochs_ = 1;  // 0: counted across epochs
-  bool validates_ = true;
-  std::int64_t every_epochs_ = 1;  // 0: no epoch trigger
-  std::int64_t every_steps_ = 0;
-  std::int64_t every_batches_ = 0;  // the time interval
-  bool on_train_epoch_end_ = true;
-  bool defers_ = false;             // a trigger on the last batch waits for validation
-  bool last_every_epoch_ = false;   // `last` is written when an epoch or a validation ends
-  bool last_needs_former_ = false;  // ... but not as the first file
-  bool last_at_train_end_ = false;
-  bool last_without_save_ = false;
-  RunLength length_;
-
-  // Where it is
-  std::int64_t at_ = 0;  // the batch that was looked at last
+  RunCalendar calendar_;
+  SaveTriggers triggers_;
+  std::int64_t at_;  // the batch that was looked at last
   std::int64_t saved_step_ = 0;
   std::int64_t retry_ = kNever;    // a batch of the step at which a trigger was deferred
   std::int64_t trigger_ = kNever;  // the next batch that triggers, as next() found it
@@ -123,5 +84,37 @@ class SaveEvents {
   bool any_ = false;
   bool ended_ = false;
 };
+
+class SaveEvents {
+ public:
+  explicit SaveEvents(const RunCalendar& calendar) : walk_(calendar) {}
+  // Throws as RunCalendar.
+  explicit SaveEvents(const RunSpec& spec) : SaveEvents(RunCalendar(spec)) {}
+
+  // As SaveWalk::next().
+  std::optional<SaveEvent> next() {
+    if (stride_.count == 0 && !go_on()) return std::nullopt;
+    return stride_.take();
+  }
+  // Calls visit(event) for what next() has yet to yield, until it says false.
+  template <typename Visit>
+  void for_each(Visit visit);
+
+ private:
+  // Finds the next stride, be it a single event. False: there is none.
+  bool go_on();
+
+  SaveWalk walk_;  // beyond the stride
+  SaveStride stride_;
+};
+
+template <typename Visit>
+void SaveEvents::for_each(Visit visit) {
+  do {
+    while (stride_.count > 0) {
+      if (!visit(stride_.take())) return;
+    }
+  } while (go_on());
+}
 
 }  // namespace checkroom::plan
