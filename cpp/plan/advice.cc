@@ -19,7 +19,11 @@ constexpr std::int64_t kLeastSaves = 2;
 
 // Opportunities to save that ask the rules; counted up to `enough`.
 std::int64_t saves_of(const RunSpec& spec, std::int64_t enough) {
-  SaveEvents events(spec);
+  const RunCalendar calendar(spec);
+  const SaveTriggers& t = calendar.triggers();
+  // A run without an end that writes nothing but `last` would be counted for ever.
+  if (t.every_epochs == 0 && t.every_steps == 0 && t.every_batches == 0) return 0;
+  SaveEvents events(calendar);
   std::int64_t saves = 0;
   while (saves < enough) {
     const auto event = events.next();

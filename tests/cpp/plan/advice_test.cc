@@ -148,6 +148,16 @@ TEST(Advice, ARunWithoutAnEndThatKeepsEverythingHasNoNeed) {
   EXPECT_EQ(advice.strategy.name, "long");
 }
 
+TEST(Advice, ARunWithoutAnEndThatOnlyWritesLastComesToAnEnd) {
+  RunSpec spec = run(-1);
+  spec.every_n_epochs = 0;
+  spec.save_last = SaveLast::kYes;
+  spec.lightning_version = "2.5.6";  // which writes `last` at every epoch's end
+  const Advice advice = advise(spec, Bytes(50'000'000'000));
+  EXPECT_EQ(advice.own.need, forecast(spec).peak().most);
+  EXPECT_TRUE(advice.fits.empty());
+}
+
 TEST(Advice, ARunWithoutAnEndThatWritesLogsIsRefused) {
   RunSpec spec = run(-1);
   spec.steps_per_epoch = 10;
