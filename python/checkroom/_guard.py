@@ -19,7 +19,7 @@ from checkroom import _core
 from checkroom._core import format_size
 from checkroom._errors import DiskFullError
 from checkroom._options import GuardOptions
-from checkroom._pickling import save_into
+from checkroom._writing import save_into
 
 __all__ = [
     "Decision", "Guard", "Outcome", "Ticket", "item_as_dict", "item_from_dict", "shortage", "valid_items",

@@ -10,7 +10,7 @@ import sys
 from collections import OrderedDict, defaultdict
 from typing import Any
 
-from checkroom._pickling import Ghosts
+from checkroom._ghosts import Ghosts
 
 __all__ = ["predicted_state_dict"]
 

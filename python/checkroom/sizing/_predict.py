@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest import mock
 
-from checkroom._pickling import Ghosts, exact_size, storage_sizes
+from checkroom._ghosts import Ghosts
+from checkroom._pickling import measure
 from checkroom.sizing._counters import set_counters
 from checkroom.sizing._optimizers import predicted_state_dict
 from checkroom.sizing._types import Bound, CheckpointSize
@@ -65,7 +66,7 @@ def predict_checkpoint(
     notes: list[tuple[Bound, str]] = []
     checkpoint = _dump(trainer, weights_only, callback_states, ghosts, notes)
     set_counters(checkpoint, trainer, epoch, step)
-    total = exact_size(checkpoint, ghosts=ghosts)
+    total = measure(checkpoint, ghosts).total
     weights, optimizer = _shares(checkpoint, ghosts)
     bounds = {bound for bound, _ in notes}
     bound: Bound = "exact" if not bounds else bounds.pop() if len(bounds) == 1 else "estimate"
@@ -182,6 +183,6 @@ def _from_element_counts(trainer: Any, weights_only: bool, why: str) -> Checkpoi
 
 def _shares(checkpoint: dict[str, Any], ghosts: Ghosts) -> tuple[int, int]:
     """Bytes of the storages of the model, and of those that only the optimizers hold."""
-    weights = storage_sizes(checkpoint["state_dict"], ghosts=ghosts)
-    optimizer = storage_sizes(checkpoint.get("optimizer_states", []), ghosts=ghosts)
+    weights = measure(checkpoint["state_dict"], ghosts).storages
+    optimizer = measure(checkpoint.get("optimizer_states", []), ghosts).storages
     return sum(weights.values()), sum(size for key, size in optimizer.items() if key not in weights)
