@@ -26,7 +26,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import checkroom
-from checkroom._preflight import predict_save, run_spec
+from checkroom._preflight import predict_save
+from checkroom._run_spec import run_spec
 from checkroom.lightning import ModelCheckpoint
 
 EPOCHS = 15

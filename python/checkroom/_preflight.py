@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,8 +13,9 @@ from checkroom._figures import figure, preflight_figures
 from checkroom._guard import Guard, shortage
 from checkroom._names import doubled_metric_names
 from checkroom._options import GuardOptions
+from checkroom._run_spec import goes_by_hours, run_spec
 
-__all__ = ["Report", "Sizes", "measure", "preflight", "remarks", "run_spec"]
+__all__ = ["Report", "Sizes", "measure", "preflight", "remarks"]
 
 
 @dataclass
@@ -115,40 +115,6 @@ def predict_save(callback: Any, trainer: Any, *, epoch: int | None, step: int | 
     states = {callback.state_key: state}
     return predict_checkpoint(
         trainer, weights_only=callback.save_weights_only, epoch=epoch, step=step, callback_states=states
-    )
-
-
-def run_spec(callback: Any, trainer: Any, checkpoint_bytes: int) -> RunSpec:
-    """The run spec of a trainer that is about to train."""
-    options: GuardOptions = callback.guard_options
-    batches = trainer.num_training_batches
-    steps = None if math.isinf(batches) else max(1, math.ceil(batches / trainer.accumulate_grad_batches))
-    max_epochs = -1 if trainer.max_epochs is None else trainer.max_epochs
-    interval = callback._train_time_interval
-    val_check = trainer.val_check_interval
-    return RunSpec(
-        max_epochs=max_epochs,
-        max_steps=trainer.max_steps,
-        steps_per_epoch=steps,
-        accumulate_grad_batches=trainer.accumulate_grad_batches,
-        start_epoch=trainer.current_epoch,
-        start_step=trainer.global_step,
-        validates=trainer.enable_validation,
-        check_val_every_n_epoch=trainer.check_val_every_n_epoch,
-        val_check_interval=val_check if isinstance(val_check, (int, float)) else 1.0,
-        every_n_epochs=callback._every_n_epochs,
-        every_n_train_steps=callback._every_n_train_steps or None,
-        train_time_interval_seconds=None if interval is None else interval.total_seconds(),
-        save_on_train_epoch_end=callback._save_on_train_epoch_end,
-        save_top_k=callback.save_top_k,
-        monitor=callback.monitor,
-        mode=callback.mode,
-        save_last=callback.save_last,
-        keep=[rule for rule in options.rules if not _by_hours(rule)],
-        max_size=options.cap,
-        checkpoint_bytes=checkpoint_bytes,
-        lightning_version=callback._lightning_version,
-        last_as=options.last_as,
     )
 
 
@@ -351,12 +317,8 @@ def _text(
 
 
 def _not_counted(callback: Any) -> list[str]:
-    rules = [rule for rule in callback.guard_options.rules if _by_hours(rule)]
+    rules = [rule for rule in callback.guard_options.rules if goes_by_hours(rule)]
     return [f"{rule!r} is not counted: how long a step takes is not known" for rule in rules]
-
-
-def _by_hours(rule: Any) -> bool:
-    return isinstance(rule, _core.KeepEvery) and rule.hours is not None
 
 
 def _span(range_: Any) -> str:

@@ -160,7 +160,7 @@ def test_it_reads_what_a_real_cli_runs(tmp_path: Path) -> None:
     from lightning.pytorch.cli import LightningCLI
     from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel
 
-    from checkroom._preflight import run_spec as spec_of
+    from checkroom._run_spec import run_spec as spec_of
 
     path = written(tmp_path, f"""
 trainer:
