@@ -24,6 +24,7 @@ class CheckpointSize:
         notes: Why it is not exact, for a person to read.
         least: The smallest that the file can be, as far as known; 0 where nothing is known.
         most: The largest that it can be; ``None`` where nothing is known.
+        assumes: What the figure takes for granted and cannot be known yet, for a person to read.
 
     Example:
         >>> size = CheckpointSize(total=1500, weights=400, optimizer=800, other=300)
@@ -40,6 +41,7 @@ class CheckpointSize:
     notes: tuple[str, ...] = ()
     least: int = -1
     most: int | None = -1
+    assumes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.exact is not (self.bound == "exact"):
