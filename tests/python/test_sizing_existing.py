@@ -117,6 +117,13 @@ def test_other_files_are_refused_by_name(tmp_path):
         archive.writestr("readme", "hello")
     refused(tmp_path / "other.zip", "without PyTorch's 'data.pkl'")
     refused(tmp_path, "is a folder")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_what_is_no_regular_file_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "a.ckpt")
+    refused(tmp_path / "a.ckpt", "is not a regular file")
+    refused("/dev/zero", "is not a regular file")
     with pytest.raises(FileNotFoundError):
         from_checkpoint(tmp_path / "missing.ckpt")
 

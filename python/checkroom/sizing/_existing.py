@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -45,10 +46,11 @@ def from_checkpoint(path: str | os.PathLike[str]) -> CheckpointSize:
         4000
     """
     name = os.fspath(path)
-    if os.path.isdir(name):
-        raise ValueError(f"{name!r} is a folder: checkpoints of several files are not read")
-    total = os.stat(name).st_size
-    with open(name, "rb") as file:
+    with open(name, "rb", opener=_without_waiting) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"{name!r} is not a regular file: it has no size of its own")
+        total = found.st_size
         if file.read(4) != b"PK\x03\x04":
             file.seek(0)
             raise ValueError(f"{name!r} {_what_else(file.read(64))}")
@@ -62,6 +64,13 @@ def from_checkpoint(path: str | os.PathLike[str]) -> CheckpointSize:
             raise ValueError(f"{name!r} is truncated or damaged: {error}") from error
     weights, optimizer = shares["weights"], shares["optimizer"]
     return CheckpointSize(total=total, weights=weights, optimizer=optimizer, other=total - weights - optimizer)
+
+
+def _without_waiting(name: str | bytes, flags: int) -> int:
+    """Opens a path for reading; a FIFO is opened as well, where a plain open waits for somebody to write."""
+    if os.path.isdir(name):
+        raise ValueError(f"{name!r} is a folder: checkpoints of several files are not read")
+    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def _what_else(start: bytes) -> str:
