@@ -21,8 +21,8 @@ from _sizing import FULL, Model, assert_promise_kept, loader, trainer  # noqa: E
 
 from checkroom import KeepEvery, KeepLast, sizing  # noqa: E402
 from checkroom.lightning import ModelCheckpoint  # noqa: E402
-from checkroom.sizing._checkpoint_state import next_save  # noqa: E402
 from checkroom.sizing._run import Run  # noqa: E402
+from checkroom.sizing._saves import next_save  # noqa: E402
 
 CLASSES = {"ours": ModelCheckpoint, "Lightning's": pl.callbacks.ModelCheckpoint}
 SCORES = (0.5, 0.25, 0.125, 0.75, 0.625)
@@ -239,11 +239,11 @@ def test_a_run_that_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     again.compare()
 
 
-def test_a_time_interval_is_a_bound(tmp_path: Path) -> None:
+def test_a_time_interval_is_an_estimate(tmp_path: Path) -> None:
     import datetime
 
     checkpoint = ModelCheckpoint(dirpath=tmp_path, train_time_interval=datetime.timedelta(0), save_top_k=-1, min_free=0)
     watch = Foretells(checkpoint, 2)
     fit(watch)
-    assert watch.next is not None and watch.next.bound == "at least"
+    assert watch.next is not None and watch.next.bound == "estimate"
     assert watch.compare() == 0 and len(watch.written) == 6

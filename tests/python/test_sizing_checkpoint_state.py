@@ -16,15 +16,12 @@ from sizing_runs import Hooks, Tiny, fit, loader, trainer  # noqa: E402
 from checkroom import KeepLast  # noqa: E402
 from checkroom._ghosts import Ghosts  # noqa: E402
 from checkroom.lightning import ModelCheckpoint  # noqa: E402
-from checkroom.sizing._checkpoint_state import hook_of, is_model_checkpoint, next_save, states_at  # noqa: E402
-from checkroom.sizing._findings import Findings, Span  # noqa: E402
+from checkroom.sizing._checkpoint_state import states_at  # noqa: E402
+from checkroom.sizing._findings import Findings  # noqa: E402
 from checkroom.sizing._moment import moment_of  # noqa: E402
 from checkroom.sizing._run import Run  # noqa: E402
 
 Theirs = pl.callbacks.ModelCheckpoint
-# Where nothing but `last` is kept, Lightning writes it when the training ends, before 2.6 at every epoch's end.
-AT_THE_END = tuple(map(int, pl.__version__.split(".")[:2])) >= (2, 6)
-LAST = (11, 48, ("train_epoch_end", "train_end")) if AT_THE_END else (0, 4, ("train_epoch_end",))
 
 
 def asked(checkpoint: Any, ask: Any, **settings: Any) -> Any:
@@ -62,41 +59,6 @@ def names(state: dict[str, Any]) -> list[str]:
 
 def items(state: dict[str, Any]) -> list[str]:
     return [Path(item["name"]).stem for item in state["checkroom"]["items"]]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "settings", "epoch", "step", "hooks"),
-    [
-        ({}, {}, 0, 4, ("train_epoch_end",)),
-        ({"every_n_epochs": 3}, {}, 2, 12, ("train_epoch_end",)),
-        ({"save_on_train_epoch_end": False}, {}, 0, 4, ("validation_end",)),
-        ({}, {"val_check_interval": 2}, 0, 2, ("validation_end",)),
-        ({"every_n_train_steps": 3}, {}, 0, 3, ("train_batch_end",)),
-        ({"every_n_train_steps": 3}, {"accumulate_grad_batches": 2}, 1, 3, ("train_batch_end",)),
-        ({"save_top_k": 0, "save_last": True}, {}, *LAST),
-    ],
-)
-def test_the_next_save(arguments: Any, settings: Any, epoch: int, step: int, hooks: Any, tmp_path: Path) -> None:
-    checkpoint = Theirs(tmp_path, **arguments)
-    moment = asked(checkpoint, lambda trainer, run: next_save(checkpoint, trainer, run), **settings)
-    assert (moment.epoch, moment.step, moment.hooks) == (Span(epoch, epoch), Span(step, step), hooks)
-
-
-def test_a_save_may_wait_for_its_metric(tmp_path: Path) -> None:
-    checkpoint = Theirs(tmp_path, every_n_train_steps=3, monitor="val_loss")
-    moment = asked(checkpoint, lambda trainer, run: next_save(checkpoint, trainer, run))
-    assert moment.step == Span(3, 4) and moment.hooks == ("train_batch_end", "validation_end")
-
-
-def test_a_time_interval_may_end_anywhere(tmp_path: Path) -> None:
-    checkpoint = Theirs(tmp_path, train_time_interval=timedelta(minutes=1))
-    moment = asked(checkpoint, lambda trainer, run: (next_save(checkpoint, trainer, run), hook_of(checkpoint, trainer)))
-    assert moment[0].step.least == 1 < moment[0].step.most and moment[1] == "train_batch_end"
-
-
-def test_only_model_checkpoints_are_ones(tmp_path: Path) -> None:
-    assert is_model_checkpoint(Theirs(tmp_path)) and is_model_checkpoint(ModelCheckpoint(tmp_path))
-    assert not is_model_checkpoint(pl.callbacks.Timer())
 
 
 @pytest.mark.parametrize("kind", [Theirs, ModelCheckpoint])

@@ -191,6 +191,7 @@ class Of:
 
     def __init__(self, writer: Any) -> None:
         self.strategy = type("Strategy", (), {"checkpoint_io": writer})()
+        self.callbacks: list[Any] = []
 
 
 def test_a_plain_writer_gets_the_dict_itself() -> None:

@@ -18,6 +18,8 @@ from checkroom.sizing._scores import score_like
 __all__ = ["Ahead", "advance_callbacks", "finetuning_callback", "joining_parameters"]
 
 _State = dict[str, Any]
+# Averages take in each step, or one of a few: so many are looked through for the last one.
+_MOST_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -131,14 +133,21 @@ def _timer(callback: Any, state: _State, ahead: Ahead) -> _Ruling:
 
 def _weight_averaging(callback: Any, state: _State, ahead: Ahead) -> _Ruling:
     least, most = ahead.counters.spans[("global_step",)]
-    taken = Span(0, most)
-    if is_lightnings(callback, "should_update"):
-        # The last step that it takes into its average is not far from the last step.
-        for step in range(most, max(0, most - 1000), -1):
-            if callback.should_update(step_idx=step - 1):
-                taken = Span(min(least, step), step)
-                break
-    return state, state, [(state, "latest_update_step", taken)]
+    now, current = ahead.trainer.global_step, state["latest_update_step"]
+    far = most - now > _MOST_STEPS and not callback.should_update(step_idx=most - 1)
+    if far or not is_lightnings(callback, "should_update"):
+        return state, state, [(state, "latest_update_step", Span(0, most))]
+
+    def last(step: int) -> int:
+        """The last step until that one which it takes into its average."""
+        ahead_of = range(step, max(now - 1, step - _MOST_STEPS, 0), -1)
+        return next((one for one in ahead_of if callback.should_update(step_idx=one - 1)), current)
+
+    before = ahead.saver is None and ahead.moment.at("train_batch_end")  # who saves may come before it
+    first, final = last(least - 1 if before else least), last(most)
+    if first <= now:
+        first = min(first, current)
+    return state, state, [(state, "latest_update_step", Span(min(first, final), final))]
 
 
 def _stochastic_weight_averaging(callback: Any, state: _State, ahead: Ahead) -> _Ruling:

@@ -7,73 +7,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from checkroom import _core
 from checkroom._core import Item, KeepBest
 from checkroom._ghosts import Ghosts
 from checkroom._guard import item_as_dict, item_from_dict
-from checkroom._run_spec import lightning_version, run_spec
+from checkroom._run_spec import lightning_version
 from checkroom.sizing._findings import Findings
-from checkroom.sizing._moment import Moment, any_moment, moment_of, moment_that_fits
-from checkroom.sizing._run import BEYOND, Hook, Position, Run
+from checkroom.sizing._moment import Moment
+from checkroom.sizing._run import Run
+from checkroom.sizing._saves import Points, Save, may_wait
 from checkroom.sizing._scores import logged_metrics, score_like
 
-__all__ = ["hook_of", "is_model_checkpoint", "next_save", "states_at"]
+__all__ = ["states_at"]
 
-# More entries than these cost more time than the figure is worth; what is beyond makes it a bound.
-_MOST_ENTRIES = 10_000
 # A metric in a file name is taken to be no larger; as 32-bit floats these have the longest texts.
 _LARGEST = 10_000
 _LONG_VALUES = (-9876.54321, -0.000123456789)
-
-
-def is_model_checkpoint(callback: Any) -> bool:
-    """Is it Lightning's ModelCheckpoint, or ours?"""
-    return all(hasattr(callback, name) for name in ("best_k_models", "format_checkpoint_name", "save_top_k"))
-
-
-def hook_of(callback: Any, trainer: Any) -> Hook | None:
-    """Lightning's hook in which a ModelCheckpoint saves; ``None``: more than one may be it."""
-    if callback._every_n_train_steps or callback._train_time_interval is not None:
-        # A metric of the validation that is not there yet lets it wait.
-        return "train_batch_end" if callback.monitor is None else None
-    return "train_epoch_end" if callback._should_save_on_train_epoch_end(trainer) else "validation_end"
-
-
-def may_wait(callback: Any, trainer: Any) -> bool:
-    """May a save wait for a validation, because the metric that it monitors has not been logged yet?"""
-    by_steps = callback._every_n_train_steps or callback._train_time_interval is not None
-    return bool(by_steps and callback.monitor not in (None, "epoch", "step", *logged_metrics(trainer)))
-
-
-def next_save(callback: Any, trainer: Any, run: Run) -> Moment:
-    """When a ModelCheckpoint is going to save next, as far as that is known."""
-    if callback._train_time_interval is not None:
-        return any_moment(run)
-    spec = run_spec(callback, trainer, 1)
-    try:
-        timeline = _core.forecast(spec).timeline
-    except ValueError:  # too many saves to be played ahead
-        timeline = _core.forecast(spec.replace(max_epochs=run.epoch + max(1, callback._every_n_epochs))).timeline
-    if not timeline:
-        return moment_of(run, None, None, None)
-    point = timeline[0]
-    epoch = point.epoch if point.epoch >= 0 else None
-    step = point.step if point.step >= 0 and not run.manual else None
-    if epoch is None and step is None:
-        return any_moment(run)
-    found = moment_that_fits(run, epoch, step, hook_of(callback, trainer))
-    later = None
-    if point.last_only and found.positions:  # when the epoch ends, or only when the training does
-        last = found.positions[-1]
-        later = Position(last.epoch, last.batch, "train_end")
-    elif found.positions and may_wait(callback, trainer):
-        later = run.next_validation(found.positions[-1])
-    found = found if later is None else found.or_at(run, later)
-    return replace(found, only_last=point.last_only and not may_wait(callback, trainer))
 
 
 def states_at(
@@ -101,15 +52,17 @@ def states_at(
         item_bytes: Bytes of the files in our inventory.
         metrics: Values of logged metrics for file names, where the caller knows them.
     """
-    points = _Points(callback, trainer, run, moment, saves)
+    points = Points(callback, trainer, run, moment, saves)
     if saves and moment.only_last:
         return _State(callback, trainer, ghosts, findings, item_bytes, metrics).with_last(points)
+    if points.unknown:
+        findings.unsure(f"how often {type(callback).__name__} will have saved by then is not known")
     if not points.most and not points.here:
         now = callback.state_dict()
         return now, now
-    if points.unknown:
-        findings.larger(f"how often {type(callback).__name__} will have saved by then is not known")
     state = _State(callback, trainer, ghosts, findings, item_bytes, metrics)
+    if state.names_may_coincide([*points.most, *points.here], run):
+        findings.unsure(f"file names of {type(callback).__name__} may coincide: which get a version is open")
     most = state.after(points.most, points.here, fullest=True)
     if saves and callback.save_last and may_wait(callback, trainer):  # `last` may be written before its first file
         return state.with_last(points)[0], most
@@ -120,53 +73,6 @@ def states_at(
     if several or len(points.here) > 1 or len(state.metrics) > 1:
         return state.after(points.least, points.here, fullest=False), most
     return most, most
-
-
-@dataclass(frozen=True)
-class _Save:
-    """One save that is to come, and the path that it is going to have."""
-
-    epoch: int
-    step: int
-    path: str = ""
-
-
-class _Points:
-    """The saves of a callback from now until a moment: the least and the most, and the one that is in question."""
-
-    def __init__(self, callback: Any, trainer: Any, run: Run, moment: Moment, saves: bool) -> None:
-        self.unknown = callback._train_time_interval is not None
-        earlier, until = [], []
-        for point in () if self.unknown else _timeline(callback, trainer, run, moment):
-            by_step = point.step >= 0 and not run.manual
-            at, least, most = (point.step, *moment.step) if by_step else (point.epoch, *moment.epoch)
-            save = _Save(max(0, point.epoch), max(0, point.step))
-            if at < least:
-                earlier.append(save)
-            if at < most or (at == most and not saves):
-                until.append(save)
-        self.unknown = self.unknown or len(until) >= _MOST_ENTRIES
-        self.least, self.most = earlier, until
-        if may_wait(callback, trainer):
-            # Lightning lets a trigger wait even at step 0, which the forecast, for which all metrics are there, skips.
-            self.least, self.most = [], [_Save(run.epoch, run.start.steps + 1), *until]
-        ends = {_Save(epoch, step) for epoch, step in zip(moment.epoch, moment.step)}
-        self.here = sorted(ends, key=lambda save: (save.epoch, save.step)) if saves else []
-
-
-def _timeline(callback: Any, trainer: Any, run: Run, moment: Moment) -> Iterable[Any]:
-    """The saves that the forecast plays ahead, not much further than that moment."""
-    spec = run_spec(callback, trainer, 1)
-    if moment.epoch.most < BEYOND:
-        ends = moment.epoch.most + 1
-        spec = spec.replace(max_epochs=ends if spec.max_epochs in (None, -1) else min(ends, spec.max_epochs or 0))
-    elif moment.step.most < BEYOND and spec.max_steps == -1:
-        spec = spec.replace(max_steps=moment.step.most)
-    try:
-        timeline = _core.forecast(spec).timeline
-    except ValueError:  # too many to be played ahead
-        return []
-    return [point for point in timeline[:_MOST_ENTRIES] if not point.last_only]
 
 
 class _State:
@@ -211,7 +117,17 @@ class _State:
         findings.assume(f"{names} in file names stays between -{_LARGEST:,} and {_LARGEST:,}")
         return [{**known, **dict.fromkeys(named, torch.tensor(value))} for value in (0.0, *_LONG_VALUES)]
 
-    def after(self, earlier: Sequence[_Save], here: Sequence[_Save], *, fullest: bool) -> dict[str, Any]:
+    def names_may_coincide(self, saves: Sequence[Save], run: Run) -> bool:
+        """May two of the files that it keeps have the same name? Then one takes the other's, or gets a version."""
+        callback, template = self.callback, self.callback.filename
+        if template is None or "{step" in template or (callback.monitor is None and callback.save_top_k >= 0):
+            return False
+        if "{epoch" in template:
+            epochs = [save.epoch for save in saves]
+            return len(set(epochs)) < len(epochs) or bool(callback.best_k_models and run.current_batch)
+        return len(saves) + len(callback.best_k_models) > 1
+
+    def after(self, earlier: Sequence[Save], here: Sequence[Save], *, fullest: bool) -> dict[str, Any]:
         """The state once some saves were made, and then the one that may be at any of the places ``here``."""
         callback = self.callback
         state: dict[str, Any] = callback.state_dict()
@@ -240,7 +156,7 @@ class _State:
             state["checkroom"] = {"format": 1, "items": self._items(entries, coming, fullest)}
         return state
 
-    def with_last(self, points: _Points) -> tuple[dict[str, Any], dict[str, Any]]:
+    def with_last(self, points: Points) -> tuple[dict[str, Any], dict[str, Any]]:
         """The state in a `last` of its own: no file beside it is new."""
         ends = []
         for place in points.here:
@@ -253,12 +169,12 @@ class _State:
         """Ours drops what has vanished from the directory when a run goes on."""
         return not self.ours or os.path.exists(path)
 
-    def _named(self, saves: Sequence[_Save], others: Sequence[_Save], fullest: bool) -> list[_Save]:
+    def _named(self, saves: Sequence[Save], others: Sequence[Save], fullest: bool) -> list[Save]:
         """The saves with the paths that they are going to have, each its own."""
         callback = self.callback
         monitored = callback.monitor is not None
         full = len(callback.best_k_models) == callback.save_top_k
-        found: list[_Save] = []
+        found: list[Save] = []
         for save in saves:
             before = [*others, *found]
             taken = {other.path for other in before}
@@ -267,11 +183,11 @@ class _State:
             if not monitored:
                 displaced = {before[-1].path if before else callback.best_model_path}
             path = self._path(save, None, displaced, taken - displaced, fullest)
-            found.append(_Save(save.epoch, save.step, path))
+            found.append(Save(save.epoch, save.step, path))
         return found
 
     def _path(
-        self, save: _Save, template: str | None, own: Collection[str], taken: Collection[str], fullest: bool
+        self, save: Save, template: str | None, own: Collection[str], taken: Collection[str], fullest: bool
     ) -> str:
         """Lightning's name; with the version that keeps it off what is there, ``own`` apart, and what is ``taken``."""
         callback = self.callback
@@ -291,7 +207,7 @@ class _State:
             return _another(path, taken)
         return path
 
-    def _formatted(self, save: _Save, values: Mapping[str, Any], template: str | None, version: int | None) -> str:
+    def _formatted(self, save: Save, values: Mapping[str, Any], template: str | None, version: int | None) -> str:
         import torch
 
         metrics = {**values, "epoch": torch.tensor(save.epoch), "step": torch.tensor(save.step)}
@@ -323,7 +239,7 @@ class _State:
         if len(entries) == self.callback.save_top_k or self.callback.save_top_k == -1:
             state.update(kth_best_model_path=worst, kth_value=scores[worst])
 
-    def _items(self, entries: list[str], coming: Sequence[_Save], fullest: bool) -> list[dict[str, Any]]:
+    def _items(self, entries: list[str], coming: Sequence[Save], fullest: bool) -> list[dict[str, Any]]:
         """Our inventory: the top k, and with rules up to everything that was saved."""
         callback = self.callback
         folder = os.fspath(callback.dirpath)
@@ -358,7 +274,7 @@ def _last_length(state: dict[str, Any]) -> int:
     return len(state["last_model_path"])
 
 
-def _ends(saves: Sequence[_Save], limit: int) -> list[_Save]:
+def _ends(saves: Sequence[Save], limit: int) -> list[Save]:
     """The first and the last of them: those with the shortest and with the longest names."""
     if len(saves) <= 2 * limit:
         return list(saves)

@@ -72,6 +72,8 @@ def counters_of(run: Run, trainer: Any, moment: Moment) -> Counters:
     spans.update(_closures(trainer, spans))
     if moment.step.least == moment.step.most:
         spans[("global_step",)] = moment.step
+        if run.manual:
+            spans.update({(*_BY_HAND, "total", stage): moment.step for stage in ("ready", "completed")})
     if run.resumed:
         spans = {path: _around(path, span) for path, span in spans.items()}
         updates = tuple(Span(max(0, least - 1), most + 1) for least, most in updates)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from checkroom._ghosts import Ghosts
+from checkroom._torch_zip import alignment
 from checkroom.sizing._findings import Findings
 from checkroom.sizing._ghost_step import is_lazy
 from checkroom.sizing._owners import is_lightnings, named
@@ -17,6 +18,7 @@ from checkroom.sizing._owners import is_lightnings, named
 __all__ = ["as_handed_over", "quiet_dump"]
 
 _MISSING = object()
+_DEFAULT_ALIGNMENT = 64
 # CheckpointIO classes that write the dict that they are given.
 _PLAIN_IO = ("TorchCheckpointIO", "XLACheckpointIO", "AsyncCheckpointIO", "CheckroomIOMixin")
 
@@ -150,6 +152,10 @@ def as_handed_over(trainer: Any, checkpoint: dict[str, Any], ghosts: Ghosts, fin
         kind = next((one for one in type(writer).__mro__ if one.__name__ == "AsyncCheckpointIO"), None)
         if kind is not None and hasattr(sys.modules[kind.__module__], "apply_to_collection"):
             handed = _cloned(handed, ghosts)
+            if any(hasattr(one, "_inventory") for one in trainer.callbacks):
+                findings.unsure("AsyncCheckpointIO writes later than checkroom takes note: what it notes is open")
+            if alignment() != _DEFAULT_ALIGNMENT:  # which PyTorch configures by thread
+                findings.unsure("the thread of AsyncCheckpointIO may align storages in another way than this one")
         inner = getattr(writer, "_checkpoint_io", None)
         if inner is None and not any(one.__name__ in _PLAIN_IO for one in type(writer).__mro__):
             findings.unsure(f"{type(writer).__name__} decides itself what it writes")

@@ -96,7 +96,7 @@ def moment_that_fits(run: Run, epoch: int | None, step: int | None, at: Hook | N
 
 def any_moment(run: Run) -> Moment:
     """Any moment from now on: nothing is known of it."""
-    return Moment((), Span(run.epoch, BEYOND), Span(run.start.steps + 1, BEYOND), HOOKS[:3])
+    return Moment((), Span(run.epoch, BEYOND), Span(run.start.steps + 1, BEYOND), HOOKS[:3], guessed=run.manual)
 
 
 def _no_moment(run: Run, epoch: int, step: int | None, at: str | None) -> str:
@@ -157,11 +157,11 @@ def _without_length(run: Run, epoch: int | None, step: int | None, at: Hook | No
     )  # fmt: skip
     epochs = Span(run.epoch, BEYOND) if epoch is None and step is not None else Span(*2 * (epoch or run.epoch,))
     steps = Span(run.start.steps + 1, BEYOND) if step is None else Span(step, step)
-    return Moment((), epochs, steps, hooks if at is None else (at,))
+    return Moment((), epochs, steps, hooks if at is None else (at,), guessed=run.manual)
 
 
 def _by_hand(run: Run, epoch: int, step: int, at: Hook | None) -> Moment:
     """With manual optimization a step does not tell the batch."""
     hooks = HOOKS[:3] if at is None else (at,)
     places = [Position(epoch, batch, hook) for batch in (1, run.length or 1) for hook in hooks]
-    return Moment(tuple(places), Span(epoch, epoch), Span(step, step), hooks)
+    return Moment(tuple(places), Span(epoch, epoch), Span(step, step), hooks, guessed=True)

@@ -45,7 +45,7 @@ def predict_optimizer(
         optimizer: A ``torch.optim.Optimizer``.
         ghosts: Takes the tensors that do not exist yet.
         findings: Takes what the prediction rests on.
-        steps: Steps that the run will have taken from now on, at least one.
+        steps: Steps that the run will have taken from now on.
         unfreezes: May its parameters that are frozen be trained later?
         joining: Parameters, by group, that may be added to it later.
 
@@ -58,17 +58,21 @@ def predict_optimizer(
     if any(getattr(optimizer, hooks, None) for hooks in _STATE_DICT_HOOKS):
         findings.unsure(f"the state_dict hooks of {name} are not run to find out what they change")
     twin = replica(optimizer)
-    twin.state = _own_states(optimizer, steps)
-    if name == "LBFGS":
+    twin.state = _own_states(optimizer, steps, findings)
+    state_dict: Callable[[Any], dict[str, Any]] = type(optimizer).state_dict
+    before = state_dict(twin)
+    if not steps.most:
+        pass
+    elif name == "LBFGS":
         _predict_lbfgs(optimizer, twin, ghosts, findings, steps)
     elif hasattr(optimizer, "consolidate_state_dict"):
         findings.larger(f"{name} holds its states on several ranks: they are not counted")
     else:
         _predict_states(optimizer, twin, ghosts, findings, steps)
-    state_dict: Callable[[Any], dict[str, Any]] = type(optimizer).state_dict
-    least = state_dict(twin)
+    after = state_dict(twin)
+    least = after if steps.least or not steps.most else before
     if not unfreezes:
-        return Prediction(least, least)
+        return Prediction(least, after)
     frozen = [p for group in twin.param_groups for p in group["params"] if p not in twin.state]
     for group in ([] if name == "LBFGS" else joining):
         settings = {key: value for key, value in twin.param_groups[0].items() if key not in ("params", "param_names")}
@@ -88,14 +92,20 @@ def _with_groups(optimizer: Any, twin: Any) -> Any:
     return lent
 
 
-def _own_states(optimizer: Any, steps: Span) -> Any:
+def _own_states(optimizer: Any, steps: Span, findings: Findings) -> Any:
     """What it has already; counters that are plain numbers, which only some optimizers keep, are moved on."""
     states: Any = defaultdict(dict)
     for key, state in optimizer.state.items():
         states[key] = state
         if isinstance(state, dict) and type(state.get("step")) is int and is_pytorchs(optimizer):
             states[key] = {**state, "step": state["step"] + steps.most}
+            _note_open_count(optimizer, steps, findings)
     return states
+
+
+def _note_open_count(optimizer: Any, steps: Span, findings: Findings) -> None:
+    if steps.least < steps.most:
+        findings.smaller(f"{type(optimizer).__name__} counts its steps, of which the number is open")
 
 
 def _predict_states(optimizer: Any, twin: Any, ghosts: Ghosts, findings: Findings, steps: Span) -> None:
@@ -106,6 +116,7 @@ def _predict_states(optimizer: Any, twin: Any, ghosts: Ghosts, findings: Finding
     try:
         if name == "SparseAdam":
             states = {p: _sparse_adam(p, ghosts, steps) for p in without}
+            _note_open_count(optimizer, steps, findings)
         else:
             states = states_after_step(optimizer, twin, without, ghosts)
     except Exception as error:  # an optimizer may do anything in its step

@@ -10,7 +10,7 @@ from typing import Any
 from checkroom._ghosts import Ghosts
 from checkroom._pickling import Measured, can_measure, measure
 from checkroom.sizing._callback_states import Ahead, advance_callbacks, finetuning_callback, joining_parameters
-from checkroom.sizing._checkpoint_state import hook_of, is_model_checkpoint, next_save, states_at
+from checkroom.sizing._checkpoint_state import states_at
 from checkroom.sizing._counters import Counters, counters_of
 from checkroom.sizing._dump import as_handed_over, quiet_dump
 from checkroom.sizing._elements import from_elements, reason_to_count
@@ -18,6 +18,7 @@ from checkroom.sizing._findings import Findings, Span
 from checkroom.sizing._moment import Moment, moment_of, moment_that_fits
 from checkroom.sizing._optimizers import Prediction, predict_optimizer
 from checkroom.sizing._run import Hook, Run
+from checkroom.sizing._saves import hook_of, is_model_checkpoint, next_save
 from checkroom.sizing._schedulers import Setting, advance_schedulers
 from checkroom.sizing._types import CheckpointSize
 
@@ -183,7 +184,11 @@ class _Draft:
 
     def _predict(self, optimizer: Any, counters: Counters, first: bool) -> Prediction:
         now, then = self.trainer.global_step, counters.spans[("global_step",)]
-        steps = Span(max(1, then.least - now), max(1, then.most - now))
+        steps = Span(max(0, then.least - now), max(0, then.most - now))
+        if not self.moment.positions and steps.most:
+            steps = Span(max(1, steps.least), steps.most)
+            if not optimizer.state:
+                self.findings.assume("an optimizer step has been taken by then")
         unfreezes = self._finetuning is not None
         joining = joining_parameters(self.trainer) if unfreezes and first else ()
         return predict_optimizer(
@@ -214,6 +219,9 @@ class _Draft:
                     one, self.trainer, self.run, self.moment, self.ghosts, self.findings,
                     saves=one is known.callback, item_bytes=known.item_bytes, metrics=known.metrics,
                 )  # fmt: skip
+                ends = one.save_last and self.moment.at("train_end")
+                if one is not known.callback and (ends or least[key] is not most[key]):
+                    self.findings.unsure(f"which files another {type(one).__name__} will know of by then is open")
         if all(least[key] is most[key] for key in most):
             most = least
         self.parts.append(_Either("callbacks", least, most))

@@ -65,6 +65,8 @@ class Run:
         manual: Is it manual optimization?
         resumed: Has it just been restored, so that its counters are those of another run's save?
         validation_batches: Batches of one validation.
+        current_batch: Batches of the running epoch that have begun.
+        steps_here: Has a step been taken in the running epoch?
     """
 
     def __init__(self, trainer: Any) -> None:
@@ -96,6 +98,7 @@ class Run:
             self.steps_per_batch = taken / done if done and taken else float(len(trainer.optimizers))
         self._set_validation(trainer)
         self.current_batch: int = batches.current.ready if here else 0
+        self.steps_here = bool(here and trainer.global_step > self.start.steps)
 
     def _steps_at_start(self, loop: Any, optimizer: Any, here: bool) -> int:
         if self.manual:
@@ -171,7 +174,17 @@ class Run:
         left = self.max_steps - self.before(epoch).steps
         return min(length, max(0, left) * self.accumulate(epoch))
 
+    @property
+    def regular(self) -> bool:
+        """Are the steps of each epoch as many as those of any other, so that a forecast can count them?"""
+        return not self.manual and len(self._factors) == 1
+
     # -- validations
+
+    @property
+    def validates_in_phase(self) -> bool:
+        """Do validations lie where they would if all epochs before had been as long as these?"""
+        return self._every_epochs is not None or self.length is None or self.start.batches == self.epoch * self.length
 
     def validations(self, epoch: int, batch: int) -> int:
         """How often it has validated after the first batches of an epoch; needs the length of one."""
