@@ -26,7 +26,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import checkroom
-from checkroom._preflight import predict_save
+from checkroom._sizes import predict_save
 from checkroom._run_spec import run_spec
 from checkroom.lightning import ModelCheckpoint
 
@@ -70,8 +70,7 @@ class Recorder(Callback):
         self.spec = run_spec(self.checkpoint, trainer, checkpoint_bytes=1)
         for epoch in range(EPOCHS):
             step = (epoch + 1) * int(trainer.num_training_batches)
-            entries = min(epoch + 1, self.checkpoint.save_top_k)
-            size = predict_save(self.checkpoint, trainer, epoch=epoch, step=step, entries=entries)
+            size = predict_save(self.checkpoint, trainer, epoch=epoch, step=step)
             self.sizes.append(size.total)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

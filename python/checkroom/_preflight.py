@@ -14,108 +14,9 @@ from checkroom._guard import Guard, shortage
 from checkroom._names import doubled_metric_names
 from checkroom._options import GuardOptions
 from checkroom._run_spec import goes_by_hours, run_spec
+from checkroom._sizes import Sizes
 
 __all__ = ["Report", "Sizes", "measure", "preflight", "remarks"]
-
-
-@dataclass
-class Sizes:
-    """What one checkpoint weighs, as far as it is known.
-
-    Args:
-        expected: Bytes of the next checkpoint; 0: not known yet.
-        exact: Is that figure exact?
-        corrected: Has it been looked at again after the first optimizer step?
-        notes: What makes it a bound.
-    """
-
-    expected: int = 0
-    exact: bool = False
-    corrected: bool = False
-    notes: tuple[str, ...] = ()
-
-    def predict(self, callback: Any, trainer: Any) -> None:
-        """Asks ``sizing`` for the checkpoint that the trainer is going to write. Never raises."""
-        # As it will be once the top k is full; more than a thousand entries only cost time here.
-        entries = min(callback.save_top_k, 1000) if callback.save_top_k > 0 else abs(callback.save_top_k)
-        try:
-            size = predict_save(callback, trainer, epoch=None, step=None, entries=entries)
-        except Exception as error:  # a model that cannot be sized must still train
-            self.notes = (f"not predicted: {type(error).__name__}: {error}",)
-            return
-        self.expected, self.exact, self.notes = size.total, size.exact, tuple(size.notes)
-
-    def correct(self, callback: Any, trainer: Any) -> str | None:
-        """Looks again once optimizer states exist; returns a line where the figure moved by more than a hundredth."""
-        self.corrected = True
-        before = self.expected
-        if not before:
-            return None
-        self.predict(callback, trainer)
-        if abs(self.expected - before) * 100 <= before:
-            return None
-        return f"after the first step a checkpoint is {format_size(self.expected)}, not {format_size(before)}"
-
-    def learn(self, written: int) -> None:
-        """The next file will be like the one just written."""
-        self.expected, self.corrected = written, True
-
-
-def state_after(callback: Any, trainer: Any, entries: int, *, item_bytes: int = 2**20) -> dict[str, Any]:
-    """The callback's own state once its top k holds ``entries`` files: it is part of the file that it writes.
-
-    Only its size matters: names are as long as the real ones, and scores share their tensors as the real ones do.
-    """
-    import torch
-
-    state: dict[str, Any] = callback.state_dict()
-    metrics = {key: torch.tensor(0.0) for key in trainer.callback_metrics}
-    metrics.update(epoch=torch.tensor(trainer.current_epoch), step=torch.tensor(trainer.global_step))
-    if callback.monitor is not None:
-        metrics[callback.monitor] = torch.tensor(0.0)
-    path = callback.format_checkpoint_name(dict(metrics))
-    if callback.save_last:
-        state["last_model_path"] = callback.format_checkpoint_name(dict(metrics), callback.CHECKPOINT_NAME_LAST)
-    if not entries:
-        return state
-    # A string that is met twice is pickled once, so the entries' names have to differ.
-    digits = len(str(entries))
-    paths = [f"{path[:-digits]}{index:0{digits}d}" for index in range(entries)]
-    state["best_model_path"] = paths[0]
-    scores = {}
-    if callback.monitor is not None:
-        known = {entry: torch.tensor(float(index)) for index, entry in enumerate(paths)}
-        state["best_k_models"], state["current_score"] = known, known[paths[-1]]
-        state["best_model_score"] = known[paths[0]]
-        if entries == callback.save_top_k or callback.save_top_k == -1:
-            state["kth_best_model_path"], state["kth_value"] = paths[-1], known[paths[-1]]
-        scores = {callback.monitor: 0.5}
-    state["checkroom"] = {
-        "format": 1,
-        "items": [
-            {
-                "name": os.path.basename(entry),
-                "bytes": item_bytes,
-                "epoch": trainer.current_epoch,
-                "step": trainer.global_step,
-                "saved_at": 1.5,
-                "scores": dict(scores),
-            }
-            for entry in paths
-        ],
-    }
-    return state
-
-
-def predict_save(callback: Any, trainer: Any, *, epoch: int | None, step: int | None, entries: int) -> Any:
-    """The size of the file that the callback will write at (epoch, step) with ``entries`` files in its top k."""
-    from checkroom.sizing import predict_checkpoint
-
-    state = state_after(callback, trainer, entries)
-    states = {callback.state_key: state}
-    return predict_checkpoint(
-        trainer, weights_only=callback.save_weights_only, epoch=epoch, step=step, callback_states=states
-    )
 
 
 @dataclass(frozen=True)
@@ -175,6 +76,8 @@ def preflight(callback: Any, trainer: Any, guard: Guard | None) -> None:
     """
     options: GuardOptions = callback.guard_options
     if options.preflight == "off":
+        if guard is not None:
+            callback._sizes.predict(callback, trainer)  # each save asks for it
         return
     report = measure(callback, trainer, guard)
     callback._say(report.text)
@@ -199,7 +102,7 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
     if not sizes.expected:
         unknown = f"the size of a checkpoint is not known yet ({'; '.join(sizes.notes)})"
         return Report(f"checkroom preflight: {unknown}", unknown=unknown)
-    spec = run_spec(callback, trainer, sizes.expected)
+    spec = run_spec(callback, trainer, sizes.typical)
     ours, alone = _core.forecast(spec), _core.forecast(spec.replace(writer="lightning", max_size=None, keep=()))
     # What an earlier fit of this run left is part of what the run keeps: it makes room for its own successors.
     used = guard.store.used_bytes()
@@ -218,8 +121,9 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
             floor=guard.options.floor,
         )
 
-    rest, peak = figure(ours, "at_rest_bytes"), figure(ours, "peak_bytes")
-    first_file = 0 if spec.save_count == 0 else sizes.expected
+    smallest = _core.forecast(spec.replace(checkpoint_bytes=sizes.certain))
+    rest, peak = figure(smallest, "at_rest_bytes"), figure(ours, "peak_bytes")
+    first_file = 0 if spec.save_count == 0 else sizes.certain
     least = max(first_file, 0 if rest is None else rest.least)
     asked = least if peak is None else max(least, peak.most)
     certain, most = fits(least), fits(asked)
@@ -237,7 +141,7 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
     text = _text(callback, ours, alone, space, guard, binding, verdict)
     floor, cap = guard.options.floor, guard.options.cap
     figures = preflight_figures(
-        ours, alone, space, binding, exact=sizes.exact, floor=floor, cap=cap, used=used, own=own
+        ours, alone, space, binding, exact=sizes.exact and sizes.typical == sizes.expected, floor=floor, cap=cap, used=used, own=own
     )
     return Report(
         text, warning, error, unknown, binding.need, binding.have, binding.short_by, binding.limit, figures
@@ -283,7 +187,7 @@ def _text(
 ) -> str:
     """The report for a person; an empty ``verdict`` is one that fits."""
     sizes: Sizes = callback._sizes
-    rows = [("one checkpoint", f"{format_size(sizes.expected)} ({'exact' if sizes.exact else 'an estimate'})")]
+    rows = [("one checkpoint", sizes.text())]
     rest, files = figure(ours, "at_rest_bytes"), figure(ours, "files")
     if rest is not None and files is not None:
         rows.append(("at rest", f"{_span(rest)} in {_count(files)} {'file' if files.most == 1 else 'files'}"))
@@ -309,6 +213,7 @@ def _text(
     of_what = " of the cap, which alone decides" if admission.unknown else ""
     rows.append(("verdict", verdict or f"fits, {spare} to spare{of_what}"))
     rows.extend(("note", note) for note in (*sizes.notes, *_not_counted(callback)))
+    rows.extend(("assumed", text) for text in sizes.assumes)
     if not guard.options.durable:
         rows.append(("note", "durable=False: a power cut may take checkpoints that were acknowledged"))
     width = max(len(label) for label, _ in rows)
