@@ -22,6 +22,8 @@ from checkroom.sizing._scores import logged_metrics, score_like
 
 __all__ = ["states_at"]
 
+# Beyond so many versions of one name only the length of a name is looked at.
+_MOST_VERSIONS = 20
 # A metric in a file name is taken to be no larger; as 32-bit floats these have the longest texts.
 _LARGEST = 10_000
 _LONG_VALUES = (-9876.54321, -0.000123456789)
@@ -175,14 +177,15 @@ class _State:
         monitored = callback.monitor is not None
         full = len(callback.best_k_models) == callback.save_top_k
         found: list[Save] = []
+        taken = {other.path for other in others}
+        newest = others[-1].path if others else callback.best_model_path
         for save in saves:
-            before = [*others, *found]
-            taken = {other.path for other in before}
             # The file that a save displaces lends it its name.
             displaced = {callback.kth_best_model_path} if monitored and full else set()
             if not monitored:
-                displaced = {before[-1].path if before else callback.best_model_path}
-            path = self._path(save, None, displaced, taken - displaced, fullest)
+                displaced = {newest}
+            path = newest = self._path(save, None, displaced, taken, fullest)
+            taken.add(path)
             found.append(Save(save.epoch, save.step, path))
         return found
 
@@ -200,10 +203,12 @@ class _State:
         # Scores tell names apart; and in a run that goes on, files of another branch may be gone by then.
         sure = len(self.metrics) == 1 and not self.trainer.ckpt_path
         looks = callback._enable_version_counter and (fullest or sure)
-        while looks and (path in taken or (path not in own and os.path.exists(path))):
+        while looks and path not in own and (path in taken or os.path.exists(path)):
+            if version > _MOST_VERSIONS and path in taken:
+                break
             path = named(version)
             version += 1
-        if path in taken and callback._enable_version_counter:
+        if path in taken and path not in own and callback._enable_version_counter:
             return _another(path, taken)
         return path
 
@@ -262,7 +267,7 @@ class _State:
 def _another(path: str, taken: Collection[str]) -> str:
     """A path of the same length that is not taken: only its length matters, and that a pickle holds it once."""
     stem, extension = os.path.splitext(path)
-    index = 0
+    index = len(taken)
     while path in taken:
         text = str(index)
         path = f"{stem[: -len(text)]}{text}{extension}"
