@@ -144,10 +144,12 @@ def test_what_is_called_exact_is_and_every_bound_holds(seed: int, tmp_path: Path
     saves, settings, scores = _plan(chance)
     kind, epochs = chance.choice(list(CLASSES)), chance.randint(1, 3)
     ours = {"min_free": 0} if kind == "ours" else {}
+    often = chance.choice([{}, {}, {"every_n_train_steps": 2}, {"every_n_epochs": 1}])
 
     def play(more: int, resume: Path | None = None) -> None:
         watch = Foretells(CLASSES[kind](dirpath=tmp_path, **saves, **ours), epochs + more)
-        fit(watch, model=Scored(**scores), resume=resume, **settings)
+        others = [pl.callbacks.ModelCheckpoint(tmp_path / "other", mode="max", save_top_k=-1, **often)] if often else []
+        fit(watch, *others, model=Scored(**scores), resume=resume, **settings)
         watch.compare()
 
     play(0)
@@ -167,6 +169,24 @@ def test_plain_triggers_are_exact(kind: str, trigger: dict[str, Any], tmp_path: 
     fit(watch, batches=4)
     assert watch.compare() == len(watch.written) > 0
     assert watch.next is not None and watch.next.exact and watch.next.total == watch.first
+
+
+def test_a_save_before_the_first_step_has_no_states(tmp_path: Path) -> None:
+    class Early(pl.Callback):
+        def on_train_start(self, trainer: Any, module: Any) -> None:
+            self.sizes = [
+                sizing.predict_checkpoint(trainer, epoch=0, step=step, at="train_batch_end") for step in (0, 1)
+            ]
+
+        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
+            if index in (0, 1):
+                trainer.save_checkpoint(tmp_path / f"{index}.ckpt")
+
+    early = Early()
+    trainer(early, max_epochs=1, accumulate_grad_batches=2).fit(Model(), loader(4), loader(1))
+    written = [(tmp_path / f"{index}.ckpt").stat().st_size for index in (0, 1)]
+    assert [size.total for size in early.sizes] == written and all(size.exact for size in early.sizes)
+    assert early.sizes[0].optimizer == 0 < early.sizes[1].optimizer
 
 
 @pytest.mark.parametrize("kind", CLASSES)

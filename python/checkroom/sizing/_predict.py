@@ -40,8 +40,10 @@ def predict_checkpoint(
 
     To be called from ``on_train_start`` on. The trainer's own dump is asked for: states of optimizers that have not
     stepped are predicted without memory, counters are those of the save, and a user's ``on_save_checkpoint`` is not
-    run. Nothing of the run changes. With one device, optimizers and schedulers of PyTorch and callbacks of Lightning
-    the size is exact; where it is not, ``bound`` says what it is instead, and ``notes`` why.
+    run. Nothing of the run changes. With optimizers and schedulers of PyTorch and callbacks of Lightning the size is
+    exact, but for what is left to the run: scores in file names, which files are the best, files that another
+    ModelCheckpoint makes in the meantime, saves by the clock. There ``bound`` says what it is instead, and ``notes``
+    why; ``assumes`` says what an exact size takes for granted.
 
     Args:
         trainer: A ``Trainer`` of either package that is fitting.
