@@ -141,7 +141,7 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
     text = _text(callback, ours, alone, space, guard, binding, verdict)
     floor, cap = guard.options.floor, guard.options.cap
     figures = preflight_figures(
-        ours, alone, space, binding, exact=sizes.exact and sizes.typical == sizes.expected, floor=floor, cap=cap, used=used, own=own
+        ours, alone, space, binding, exact=sizes.exact, floor=floor, cap=cap, used=used, own=own
     )
     return Report(
         text, warning, error, unknown, binding.need, binding.have, binding.short_by, binding.limit, figures

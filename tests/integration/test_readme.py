@@ -134,7 +134,7 @@ def test_what_a_tight_disk_shows(small_disk: Path) -> None:
 
     printed = iter(plain(done.stderr.replace(str(small_disk), "/mnt/small")))
     shown = [line for block in blocks("text") if "checkroom" in block.split()[0] for line in plain(block)]
-    assert len(shown) == 18
+    assert len(shown) == 20
     for line in shown:
         assert line in printed, f"{line!r} is not printed, or not there:\n{done.stderr}"  # goes on where it stopped
 
