@@ -200,7 +200,8 @@ def _text(
         growth = int(ours.bytes_per_epoch or 0)
         last = ours.epochs_until_full(admission.have) if growth else None
         until = "" if last is None else f": full after {last} {'epoch' if last == 1 else 'epochs'}"
-        rows.append(("no end", f"it grows by {format_size(growth)} an epoch{until}"))
+        grows = f"it grows by {format_size(growth)} an epoch{until}" if growth else "it does not grow"
+        rows.append(("no end", grows))
     available = "unknown" if space.available is None else format_size(space.available)
     rows.append(("free", f"{available} on {space.filesystem}, floor {format_size(guard.options.floor)}"))
     if guard.options.cap is not None:

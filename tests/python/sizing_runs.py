@@ -14,6 +14,8 @@ pl = pytest.importorskip("lightning.pytorch")
 
 from torch.optim import lr_scheduler as lr  # noqa: E402
 
+from checkroom.sizing._run import Run  # noqa: E402
+
 HOOKS = ("train_batch_end", "validation_end", "train_epoch_end", "train_end")
 SCHEDULERS = {
     "StepLR": lambda optimizer: lr.StepLR(optimizer, 1),
@@ -118,3 +120,18 @@ class Hooks(pl.Callback):
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
         self.at(trainer, "train_end")
+
+
+def asked(checkpoint: Any, ask: Any, **settings: Any) -> Any:
+    """What ``ask(trainer, run)`` answers before the first of four batches an epoch."""
+    answers = []
+
+    class Ask(Hooks):
+        def at(self, trainer: Any, hook: str) -> None:
+            if hook == "train_start":
+                answers.append(ask(trainer, Run(trainer)))
+                trainer.should_stop = True
+
+    settings = {"max_epochs": 12, "num_sanity_val_steps": 0, "enable_checkpointing": True, **settings}
+    fit(trainer(Ask(), checkpoint, **settings), Tiny(), loader(4), loader(2))
+    return answers[0]

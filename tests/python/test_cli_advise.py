@@ -69,7 +69,8 @@ def test_the_table_names_the_rule_and_the_calls(capsys: pytest.CaptureFixture[st
     assert 'ModelCheckpoint(monitor="val_loss", mode="min", save_top_k=3, every_n_epochs=5, save_last=True)' in flat
     assert "Rule: best first: the strategy for a medium run" in flat
     assert "from checkroom import KeepLast" in flat
-    assert "current do not fit: need 138.2 GB, short by 89.2 GB" in flat
+    assert "current does not fit: needs 138.2 GB, short by 89.2 GB" in flat
+    assert "likewise, and the newest epoch 5-7 34.5-48.3 GB - 48.3 GB" in flat
 
 
 def test_markdown_is_a_table_and_a_code_block_that_runs(capsys: pytest.CaptureFixture[str]) -> None:

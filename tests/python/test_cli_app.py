@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,10 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert run(words) == 0
         out = capsys.readouterr().out
         assert "--checkpoint-size" in out and out.count("<bool>") <= 1  # typer's own --help
+    for command in ("estimate", "advise", "preflight"):
+        assert run([command, "--help"]) == 0
+        shown = re.sub(r"[\s│]+", "", capsys.readouterr().out)  # however it was wrapped
+        assert "pipinstall'checkroom[plot]'" in shown
     with pytest.raises(SystemExit) as end:
         main(["--help"])
     assert end.value.code == 0

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pl = pytest.importorskip("lightning.pytorch")
 
-from sizing_runs import Hooks, Tiny, fit, loader, trainer  # noqa: E402
+from sizing_runs import asked  # noqa: E402
 
 from checkroom import KeepLast  # noqa: E402
 from checkroom._ghosts import Ghosts  # noqa: E402
@@ -22,21 +22,6 @@ from checkroom.sizing._moment import moment_of  # noqa: E402
 from checkroom.sizing._run import Run  # noqa: E402
 
 Theirs = pl.callbacks.ModelCheckpoint
-
-
-def asked(checkpoint: Any, ask: Any, **settings: Any) -> Any:
-    """What ``ask(trainer, run)`` answers before the first of four batches an epoch."""
-    answers = []
-
-    class Ask(Hooks):
-        def at(self, trainer: Any, hook: str) -> None:
-            if hook == "train_start":
-                answers.append(ask(trainer, Run(trainer)))
-                trainer.should_stop = True
-
-    settings = {"max_epochs": 12, "num_sanity_val_steps": 0, "enable_checkpointing": True, **settings}
-    fit(trainer(Ask(), checkpoint, **settings), Tiny(), loader(4), loader(2))
-    return answers[0]
 
 
 def states(

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pl = pytest.importorskip("lightning.pytorch")
 
-from sizing_runs import Hooks, Tiny, fit, loader, trainer  # noqa: E402
+from sizing_runs import Hooks, Tiny, asked, fit, loader, trainer  # noqa: E402
 
 from checkroom.lightning import ModelCheckpoint  # noqa: E402
 from checkroom.sizing._findings import Span  # noqa: E402
@@ -23,21 +23,6 @@ Theirs = pl.callbacks.ModelCheckpoint
 # Where nothing but `last` is kept, Lightning writes it when the training ends, before 2.6 at every epoch's end.
 AT_THE_END = tuple(map(int, pl.__version__.split(".")[:2])) >= (2, 6)
 LAST = (11, 48, ("train_epoch_end", "train_end")) if AT_THE_END else (0, 4, ("train_epoch_end",))
-
-
-def asked(checkpoint: Any, ask: Any, **settings: Any) -> Any:
-    """What ``ask(trainer, run)`` answers before the first of four batches an epoch."""
-    answers = []
-
-    class Ask(Hooks):
-        def at(self, trainer: Any, hook: str) -> None:
-            if hook == "train_start":
-                answers.append(ask(trainer, Run(trainer)))
-                trainer.should_stop = True
-
-    settings = {"max_epochs": 12, "num_sanity_val_steps": 0, "enable_checkpointing": True, **settings}
-    fit(trainer(Ask(), checkpoint, **settings), Tiny(), loader(4), loader(2))
-    return answers[0]
 
 
 @pytest.mark.parametrize(

@@ -108,18 +108,21 @@ def _headline(report: AdviceReport) -> Iterator[tuple[str, str]]:
     room = f"{format_size(free.bytes)} free{where}, floor {format_size(free.floor)}"
     yield "Room", f"{format_size(advice.have_bytes)}: {room}"
     for own in report.own:
-        yield ("Your arguments" if len(report.own) == 1 else own.policy.title), _verdict(own)
+        if len(report.own) == 1:
+            yield "Your arguments", _verdict(own)
+        else:
+            yield own.policy.title, _verdict(own, do="does", fit="fits", need="needs")
     if not report.fits:
         yield "Nothing fits", "; ".join(_ways(report))
 
 
-def _verdict(own: Own) -> str:
-    need, margin = own.configuration.need_bytes, own.configuration.margin_bytes
-    if need is None or margin is None:
-        return "do not fit: without an end, they need more than any disk has"
+def _verdict(own: Own, *, do: str = "do", fit: str = "fit", need: str = "need") -> str:
+    most, margin = own.configuration.need_bytes, own.configuration.margin_bytes
+    if most is None or margin is None:
+        return f"{do} not fit: without an end, more than any disk has"
     if margin < 0:
-        return f"do not fit: need {format_size(need)}, short by {format_size(-margin)}"
-    return f"fit: need {format_size(need)}, {format_size(margin)} to spare"
+        return f"{do} not fit: {need} {format_size(most)}, short by {format_size(-margin)}"
+    return f"{fit}: {need} {format_size(most)}, {format_size(margin)} to spare"
 
 
 def _ways(report: AdviceReport) -> Iterator[str]:
@@ -164,7 +167,7 @@ def _table(report: AdviceReport) -> Table:
             count_span(_as_span(option.played.files)),
             size_span(_as_span(option.played.at_rest_bytes)),
             # With rules or a cap of checkroom's own, Lightning's class has nothing to compare with.
-            "" if option.lightning_peak_bytes is None else format_size(option.lightning_peak_bytes),
+            "-" if option.lightning_peak_bytes is None else format_size(option.lightning_peak_bytes),
             format_size(option.played.peak_bytes.most),
             format_size(option.configuration.margin_bytes or 0),
         )

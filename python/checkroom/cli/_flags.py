@@ -140,7 +140,8 @@ AdviceFormat = Annotated[
 PreflightFormat = Annotated[
     str, typer.Option("--format", metavar="table|json", help="How to print it; json: bytes as integers.")
 ]
-_PLOT_HELP = "Draw it as well, into a .png or .svg (pip install 'checkroom[plot]')."
+# The backslash: typer would take the bracket for markup.
+_PLOT_HELP = r"Draw it as well, into a .png or .svg (pip install 'checkroom\[plot]')."
 Plot = Annotated[_Text, _flag("--plot", "FILE", _OUT, _PLOT_HELP)]
 PreflightPlot = Annotated[
     Optional[str], typer.Option("--plot", metavar="FILE", show_default=False, help=_PLOT_HELP)
