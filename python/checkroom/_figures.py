@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from checkroom import _core
-from checkroom._core import Forecast, KeepBest, KeepEvery, KeepLast, RunSpec
+from checkroom._core import KeepBest, KeepEvery, KeepLast, RunSpec
 from checkroom._options import keep_rule
 
-__all__ = ["figure", "keep_arguments", "preflight_figures", "spec_arguments", "spec_from"]
+__all__ = ["Span", "figure", "keep_arguments", "preflight_figures", "spec_arguments", "spec_from"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The least and the most of a figure."""
+
+    least: int
+    most: int
 
 
 def preflight_figures(
-    ours: Forecast,
-    alone: Forecast,
+    ours: Any,
+    alone: Any,
     space: _core.FreeSpace,
     admission: _core.Admission,
     *,
@@ -31,7 +40,7 @@ def preflight_figures(
     """What a preflight found, for programs.
 
     Args:
-        ours: The forecast of the run.
+        ours: The run, played ahead: a ``Forecast``, or what stands for one.
         alone: The same with Lightning's own writer.
         space: What the filesystem has.
         admission: The decision that the verdict follows from.
@@ -109,7 +118,7 @@ def keep_arguments(rule: KeepLast | KeepEvery | KeepBest) -> dict[str, Any]:
     return {"best": {"k": rule.k, "monitor": rule.monitor, "mode": rule.mode}}
 
 
-def figure(played: Forecast, name: str) -> Any:
+def figure(played: Any, name: str) -> Any:
     """A figure of a forecast; ``None`` where a run without an end that can be counted does not have it."""
     try:
         return getattr(played, name)
@@ -117,6 +126,6 @@ def figure(played: Forecast, name: str) -> Any:
         return None
 
 
-def _range(played: Forecast, name: str) -> dict[str, int] | None:
+def _range(played: Any, name: str) -> dict[str, int] | None:
     range_ = figure(played, name)
     return None if range_ is None else {"least": range_.least, "most": range_.most}

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from checkroom import _core
-from checkroom._core import Forecast, RunSpec, format_size
+from checkroom._core import Item, RunSpec, format_size
 from checkroom._errors import PreflightError
-from checkroom._figures import figure, preflight_figures
+from checkroom._figures import Span, figure, preflight_figures
+from checkroom._going_on import Ahead
 from checkroom._guard import Guard, shortage
 from checkroom._names import doubled_metric_names
 from checkroom._options import GuardOptions
@@ -103,8 +104,13 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
         unknown = f"the size of a checkpoint is not known yet ({'; '.join(sizes.notes)})"
         return Report(f"checkroom preflight: {unknown}", unknown=unknown)
     spec = run_spec(callback, trainer, sizes.typical)
-    ours, alone = _core.forecast(spec), _core.forecast(spec.replace(writer="lightning", max_size=None, keep=()))
-    # What an earlier fit of this run left is part of what the run keeps: it makes room for its own successors.
+    # In a rehearsal, what a resume lets go at its start is still there.
+    stays = {item["name"] for item in callback._inventory}
+    kept = [item for item in guard.store.inventory() if item.name in stays]
+    resumed_from = callback._resumed_from(trainer)
+    ours = Ahead(spec, kept, resumed_from)
+    alone = Ahead(spec.replace(writer="lightning", max_size=None, keep=()), kept)
+    # What an earlier fit of this run left is part of what the run needs, and so of what it has.
     used = guard.store.used_bytes()
     own = max(0, used - sum(size for _, size in guard.store.foreign()))
     used -= own
@@ -121,24 +127,26 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
             floor=guard.options.floor,
         )
 
-    smallest = _core.forecast(spec.replace(checkpoint_bytes=sizes.certain))
+    smallest = Ahead(spec.replace(checkpoint_bytes=sizes.certain), kept, resumed_from)
     rest, peak = figure(smallest, "at_rest_bytes"), figure(ours, "peak_bytes")
     first_file = 0 if spec.save_count == 0 else sizes.certain
     least = max(first_file, 0 if rest is None else rest.least)
     asked = least if peak is None else max(least, peak.most)
     certain, most = fits(least), fits(asked)
+    # Advice is about the whole run: arguments that keep less let go of what is there.
+    whole = spec.replace(start_epoch=0, start_step=0) if kept else spec
     error = warning = unknown = ""
     if certain.verdict == "refuse" and least:  # a run that saves nothing needs nothing
-        error = f"{_shortage(certain)}{_way_out(spec, certain, least)}"
+        error = f"{_shortage(certain)}{_way_out(whole, certain, least)}"
     elif most.verdict == "refuse" and asked:
         first = ours.first_save_that_may_not_fit(most.have)
         where = "" if first is None else f" (first at epoch {first.epoch}, step {first.step})"
-        warning = f"a save may not fit{where}: {_shortage(most)}{_way_out(spec, most, asked)}"
+        warning = f"a save may not fit{where}: {_shortage(most)}{_way_out(whole, most, asked)}"
     elif most.limit == "none" and asked:
         unknown = f"{space.filesystem} does not say what is free (give max_size: the cap then decides)"
     binding = certain if error else most
     verdict = "does not fit" if error else "may not fit" if warning else f"unknown: {unknown}" if unknown else ""
-    text = _text(callback, ours, alone, space, guard, binding, verdict)
+    text = _text(callback, ours, alone, kept, space, guard, binding, verdict)
     floor, cap = guard.options.floor, guard.options.cap
     figures = preflight_figures(
         ours, alone, space, binding, exact=sizes.exact, floor=floor, cap=cap, used=used, own=own
@@ -178,8 +186,9 @@ def _way_out(spec: RunSpec, admission: _core.Admission, asked: int) -> str:
 
 def _text(
     callback: Any,
-    ours: Forecast,
-    alone: Forecast,
+    ours: Ahead,
+    alone: Ahead,
+    kept: list[Item],
     space: _core.FreeSpace,
     guard: Guard,
     admission: _core.Admission,
@@ -188,9 +197,12 @@ def _text(
     """The report for a person; an empty ``verdict`` is one that fits."""
     sizes: Sizes = callback._sizes
     rows = [("one checkpoint", sizes.text())]
+    if kept:
+        so_far = Span(len(kept), len(kept))
+        rows.append(("kept so far", f"{format_size(sum(item.own_bytes for item in kept))} in {_count(so_far)}"))
     rest, files = figure(ours, "at_rest_bytes"), figure(ours, "files")
     if rest is not None and files is not None:
-        rows.append(("at rest", f"{_span(rest)} in {_count(files)} {'file' if files.most == 1 else 'files'}"))
+        rows.append(("at rest", f"{_span(rest)} in {_count(files)}"))
     for label, name in (("at the peak", "peak_bytes"), ("written", "written_bytes")):
         both = [figure(one, name) for one in (ours, alone)]
         if both[0] is not None:
@@ -233,8 +245,9 @@ def _span(range_: Any) -> str:
     return f"{format_size(range_.least)} to {format_size(range_.most)}"
 
 
-def _count(range_: _core.Range) -> str:
-    return str(range_.most) if range_.least == range_.most else f"{range_.least} to {range_.most}"
+def _count(files: Span) -> str:
+    count = str(files.most) if files.least == files.most else f"{files.least} to {files.most}"
+    return f"{count} {'file' if files.most == 1 else 'files'}"
 
 
 def remarks(callback: Any) -> list[str]:

@@ -59,17 +59,19 @@ class Model(pl.LightningModule):
         return torch.optim.AdamW(self.parameters())
 
 
-def fit(model: Model, checkpoint: ModelCheckpoint) -> list[str]:
+def fit(
+    model: Model, checkpoint: ModelCheckpoint, epochs: int = EPOCHS, start: Path | None = None
+) -> list[str]:
     """Trains; returns what was warned of."""
     data = DataLoader(TensorDataset(torch.ones(2, 500)), batch_size=2)
     trainer = pl.Trainer(
-        max_epochs=EPOCHS, accelerator="cpu", callbacks=[checkpoint], logger=False, enable_progress_bar=False,
+        max_epochs=epochs, accelerator="cpu", callbacks=[checkpoint], logger=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trainer.fit(model, data, data)
-    assert trainer.current_epoch == EPOCHS
+        trainer.fit(model, data, data, ckpt_path=start)
+    assert trainer.current_epoch == epochs
     return [str(entry.message) for entry in caught]
 
 
@@ -106,8 +108,8 @@ def epoch_in(path: str | Path) -> int:
 
 def callback(folder: Path, **arguments: Any) -> ModelCheckpoint:
     return ModelCheckpoint(
-        dirpath=folder / "checkpoints", filename="{epoch}", monitor="val_loss", save_last=True,
-        **{"min_free": 0, "save_top_k": 2, **arguments},
+        dirpath=folder / "checkpoints", filename="{epoch}", monitor="val_loss",
+        **{"save_last": True, "min_free": 0, "save_top_k": 2, **arguments},
     )
 
 
@@ -149,6 +151,17 @@ def test_a_run_whose_most_does_not_fit_is_warned_of(small_filesystem: Any, kind:
     arguments = eval(f"dict({advised[1]})", {"dict": dict})
     lines = fit(Model(), ModelCheckpoint(dirpath=folder / "checkpoints", filename="{epoch}", min_free=0, **arguments))
     assert not [line for line in lines if "may not fit" in line or "was not saved" in line]
+
+
+@pytest.mark.parametrize(("save_top_k", "fits"), [(-1, False), (3, True)])
+def test_a_run_that_goes_on_counts_what_it_keeps(small_filesystem: Any, save_top_k: int, fits: bool) -> None:
+    folder = small_filesystem("tmpfs", 22 * MB)  # four files and three more
+    arguments = {"save_top_k": save_top_k, "save_last": None}
+    fit(Model(), callback(folder, **arguments), 4)
+    lines = fit(Model(), callback(folder, **arguments), 8, folder / "checkpoints" / "epoch=3.ckpt")
+    assert bool([line for line in lines if "the run may not fit" in line and "short by" in line]) != fits
+    refused = [line for line in lines if "was not saved" in line]
+    assert (not refused) == fits, refused
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
