@@ -97,6 +97,19 @@ def test_vanished_files_hold_no_slots(labs: tuple[Lab, Lab]) -> None:
     assert kept == [[True, False], [True, True]]
 
 
+def test_a_stored_file_that_became_a_link_holds_no_slot(labs: tuple[Lab, Lab]) -> None:
+    stored = []
+    for lab in labs:
+        best = Path(_fit(lab, epochs=2, **TOP_2).best_model_path)
+        best.rename(lab.folder / "elsewhere.ckpt")
+        best.symlink_to(lab.folder / "elsewhere.ckpt")
+        callback = _fit(lab, epochs=4, start=str(lab.directory / "last.ckpt"), **TOP_2)
+        stored.append(sorted(os.path.basename(path) for path in callback.best_k_models))
+        assert best.is_symlink() and load(lab.folder / "elsewhere.ckpt")["epoch"] == 1
+    # The scores are 3, 1 (now a link), 4 and 1.5: Lightning ranks the link, ours the files.
+    assert stored == [["epoch=1-step=2.ckpt", "epoch=3-step=4.ckpt"], ["epoch=0-step=1.ckpt", "epoch=3-step=4.ckpt"]]
+
+
 def test_fast_dev_run_writes_nothing(labs: tuple[Lab, Lab]) -> None:
     left = []
     for lab in labs:
