@@ -68,7 +68,7 @@ def preflight_figures(
         "have_bytes": admission.have,
         "short_by_bytes": admission.short_by,
         "limit": admission.limit,
-        "run_spec": spec_arguments(ours.spec),
+        "run_spec": spec_arguments(ours.spec.replace(max_size=cap)),
     }
 
 

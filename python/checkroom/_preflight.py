@@ -103,17 +103,20 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
     if not sizes.expected:
         unknown = f"the size of a checkpoint is not known yet ({'; '.join(sizes.notes)})"
         return Report(f"checkroom preflight: {unknown}", unknown=unknown)
-    spec = run_spec(callback, trainer, sizes.typical)
     # In a rehearsal, what a resume lets go at its start is still there.
     stays = {item["name"] for item in callback._inventory}
     kept = [item for item in guard.store.inventory() if item.name in stays]
     resumed_from = callback._resumed_from(trainer)
-    ours = Ahead(spec, kept, resumed_from)
-    alone = Ahead(spec.replace(writer="lightning", max_size=None, keep=()), kept)
     # What an earlier fit of this run left is part of what the run needs, and so of what it has.
     used = guard.store.used_bytes()
     own = max(0, used - sum(size for _, size in guard.store.foreign()))
     used -= own
+    cap = guard.options.cap
+    spec = run_spec(callback, trainer, sizes.typical)
+    # Of the cap the run has what others leave.
+    spec = spec if cap is None else spec.replace(max_size=max(0, cap - used))
+    ours = Ahead(spec, kept, resumed_from)
+    alone = Ahead(spec.replace(writer="lightning", max_size=None, keep=()), kept)
     space = _core.free_space(guard.directory)
     available = None if space.available is None else space.available + own
 
@@ -122,7 +125,7 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
             file_bytes=need,
             available=available,
             inodes=space.inodes,
-            cap=guard.options.cap,
+            cap=cap,
             used=used,
             floor=guard.options.floor,
         )
@@ -135,6 +138,7 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
     certain, most = fits(least), fits(asked)
     # Advice is about the whole run: arguments that keep less let go of what is there.
     whole = spec.replace(start_epoch=0, start_step=0) if kept else spec
+    whole = whole.replace(existing_bytes=used, max_size=cap)
     error = warning = unknown = ""
     if certain.verdict == "refuse" and least:  # a run that saves nothing needs nothing
         error = f"{_shortage(certain)}{_way_out(whole, certain, least)}"
@@ -147,7 +151,7 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
     binding = certain if error else most
     verdict = "does not fit" if error else "may not fit" if warning else f"unknown: {unknown}" if unknown else ""
     text = _text(callback, ours, alone, kept, space, guard, binding, verdict)
-    floor, cap = guard.options.floor, guard.options.cap
+    floor = guard.options.floor
     figures = preflight_figures(
         ours, alone, space, binding, exact=sizes.exact, floor=floor, cap=cap, used=used, own=own
     )
@@ -164,13 +168,18 @@ def _way_out(spec: RunSpec, admission: _core.Admission, asked: int) -> str:
     """What would fit instead, by the same advice as ``checkroom advise``.
 
     Args:
-        spec: The run.
+        spec: The run, with what others have in the directory: a cap counts that.
         admission: The refusal.
         asked: The bytes for which it was asked: what it needs beside them is no checkpoint's.
     """
-    advice = _core.advise(spec, max(0, admission.have - (admission.need - asked)))
+    others = spec.existing_bytes
+    advice = _core.advise(spec, others + max(0, admission.have - (admission.need - asked)))
+
+    def needs(way: _core.Configuration) -> str:
+        return format_size((way.need_bytes or others) - others)
+
     if advice.short_by:
-        text = f"; nothing fits: {advice.smallest.call} needs the least, {format_size(advice.smallest.need_bytes or 0)}"
+        text = f"; nothing fits: {advice.smallest.call} needs the least, {needs(advice.smallest)}"
         if advice.fitting_checkpoint_bytes:
             text += f", and would fit with checkpoints of {format_size(advice.fitting_checkpoint_bytes)}"
         return text
@@ -180,7 +189,7 @@ def _way_out(spec: RunSpec, admission: _core.Admission, asked: int) -> str:
     ways = [*calls[:1], *(option for option in advice.options if option.kind == "cap")]
     if not ways:
         return ""
-    lines = [f"    {way.call}  # needs {format_size(way.need_bytes or 0)}" for way in ways]
+    lines = [f"    {way.call}  # needs {needs(way)}" for way in ways]
     return "\n".join(["; what would fit:", *lines])
 
 

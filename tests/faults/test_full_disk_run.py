@@ -164,6 +164,20 @@ def test_a_run_that_goes_on_counts_what_it_keeps(small_filesystem: Any, save_top
     assert (not refused) == fits, refused
 
 
+def test_an_advised_cap_has_room_for_what_others_have_there(small_filesystem: Any) -> None:
+    folder = small_filesystem("tmpfs", 16 * MB)
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / FILLER).write_bytes(b"x" * 4 * MB)
+    with pytest.raises(checkroom.PreflightError, match="limited by the filesystem") as caught:
+        fit(Model(), callback(folder, save_top_k=-1, save_last=None))
+    advised = re.search(r'max_size="([^"]*)"', str(caught.value))
+    assert advised is not None, caught.value
+    assert 15 * MB < checkroom.parse_size(advised[1]) < 16.1 * MB
+    lines = fit(Model(), callback(folder, save_top_k=-1, save_last=None, max_size=advised[1]))
+    assert not [line for line in lines if "may not fit" in line or "was not saved" in line]
+    assert len(names(folder)) == 2  # and a third while one is saved
+
+
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
 def test_a_disk_that_somebody_else_fills_in_mid_run(small_filesystem: Any, kind: str) -> None:
     folder = small_filesystem(kind, 48 * MB)
