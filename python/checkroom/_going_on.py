@@ -72,9 +72,10 @@ class Ahead:
         """Bytes at the worst moment of any save."""
         most = self._grown.peak_bytes.most
         if self._full is not None:
-            full = self._full.peak_bytes.most + sum(self._pinned)
-            most = min(most, max(full, self._held + self.spec.checkpoint_bytes))
-        if self.spec.max_size is not None:
-            most = min(most, max(self.spec.max_size, self._held))  # what goes for a save then goes before it
+            full, cap = self._full.peak_bytes.most, self.spec.max_size
+            bound = max(full + sum(self._pinned), self._held + self.spec.checkpoint_bytes)
+            if cap is not None:  # what goes for a save then goes before it
+                bound = min(bound, max(full, cap, self._held))
+            most = min(most, bound)
         least = (self._grown if self._nothing_goes else self._fresh).peak_bytes.least
         return Span(max(least, self._held), most)

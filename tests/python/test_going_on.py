@@ -71,3 +71,8 @@ def test_a_cap_is_the_most_at_any_moment() -> None:
     ahead = going_on(3, "1.ckpt", save_top_k=3, max_size=450)
     assert ahead.peak_bytes.most == 450
     assert going_on(3, "1.ckpt", save_top_k=3, max_size=1000).peak_bytes.most == 500
+
+
+def test_what_a_cap_cannot_make_room_for_is_shown() -> None:
+    spec = RunSpec(max_epochs=5, save_top_k=2, monitor="loss", checkpoint_bytes=FILE, max_size=250)
+    assert Ahead(spec).peak_bytes.most == forecast(spec).peak_bytes.most > 250
