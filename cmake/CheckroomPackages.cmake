@@ -16,11 +16,13 @@ function(checkroom_package name apt)
   endif()
   message(FATAL_ERROR "checkroom needs ${name}, which was not found. "
                       "On Debian or Ubuntu: apt-get install ${apt} (all that the build needs: "
-                      "g++ libspdlog-dev libfmt-dev nlohmann-json3-dev libgtest-dev)")
+                      "g++ libspdlog-dev libfmt-dev libdeflate-dev; for its tests also nlohmann-json3-dev "
+                      "libgtest-dev)")
 endfunction()
 
 checkroom_package(fmt libfmt-dev GIT https://github.com/fmtlib/fmt TAG 9.1.0)
 checkroom_package(spdlog libspdlog-dev GIT https://github.com/gabime/spdlog TAG v1.10.0)
+checkroom_package(libdeflate libdeflate-dev GIT https://github.com/ebiggers/libdeflate TAG v1.19)
 if(CHECKROOM_BUILD_TESTS)
   checkroom_package(nlohmann_json nlohmann-json3-dev GIT https://github.com/nlohmann/json TAG v3.11.2)
   checkroom_package(GTest libgtest-dev GIT https://github.com/google/googletest TAG v1.14.0)

@@ -8,7 +8,7 @@ constraints=$root/constraints.txt
 python_command=${PYTHON:-python3}
 
 # The build needs the first list, the tests both.
-build_packages=(g++ libspdlog-dev libfmt-dev)
+build_packages=(g++ libspdlog-dev libfmt-dev libdeflate-dev)
 test_packages=(nlohmann-json3-dev libgtest-dev binutils util-linux mount e2fsprogs xfsprogs
   btrfs-progs git)
 

@@ -3,20 +3,15 @@
 #include <limits>
 #include <utility>
 
+#include "archive/zip_fields.h"
 #include "base/error.h"
 
 namespace checkroom::archive {
 namespace {
 
-constexpr std::int64_t kLocalHeader = 30;
 constexpr std::int64_t kPaddingHeader = 4;
-constexpr std::int64_t kDirectoryEntry = 46;
-constexpr std::int64_t kDescriptor = 16;
-constexpr std::int64_t kDescriptor64 = 24;
 // The zip64 end record, its locator and the end record: written whatever the size.
-constexpr std::int64_t kTrailers = 56 + 20 + 22;
-// PyTorch turns to 64-bit fields at this value, not behind it.
-constexpr std::int64_t kZip64From = 0xFFFFFFFF;
+constexpr std::int64_t kTrailers = kEnd64Length + kLocatorLength + kEndLength;
 constexpr std::int64_t kMost16 = std::numeric_limits<std::uint16_t>::max();
 
 }  // namespace
@@ -46,7 +41,7 @@ Placement Layout::add(std::string_view name, std::int64_t size) {
   place.header = next_.count();
   place.zip64_extra = big || far ? 4 + (big ? 16 : 0) + (far ? 8 : 0) : 0;
   const Bytes unaligned =
-      next_ + Bytes(kLocalHeader + name_length + place.zip64_extra + kPaddingHeader);
+      next_ + Bytes(kHeaderLength + name_length + place.zip64_extra + kPaddingHeader);
   place.padding = (alignment_ - unaligned.count() % alignment_) % alignment_;
   if (place.zip64_extra + kPaddingHeader + place.padding > kMost16) {
     throw Error::invalid("record '" + std::string(name) + "' needs " +
@@ -56,10 +51,10 @@ Placement Layout::add(std::string_view name, std::int64_t size) {
   }
   const Bytes data = unaligned + Bytes(place.padding);
   std::int64_t descriptor = 0;
-  if (size > 0) descriptor = place.zip64_extra > 0 ? kDescriptor64 : kDescriptor;
+  if (size > 0) descriptor = place.zip64_extra > 0 ? kDescriptor64Length : kDescriptorLength;
   const Bytes end = data + Bytes(size) + Bytes(descriptor);
 
-  directory_ += Bytes(kDirectoryEntry + name_length + place.zip64_extra);
+  directory_ += Bytes(kEntryLength + name_length + place.zip64_extra);
   next_ = end;
   place.data = data.count();
   place.end = end.count();

@@ -1,11 +1,10 @@
 #include <pybind11/stl.h>
 
-#include <cstddef>
 #include <optional>
-#include <span>
 
 #include "base/error.h"
 #include "bindings.h"
+#include "buffers.h"
 #include "disk/filesystem.h"
 #include "disk/free_space.h"
 #include "paths.h"
@@ -26,24 +25,6 @@ py::str free_space_repr(const disk::FreeSpace& space) {
       .format(from_path(space.path), size_text(space.available), size_text(space.total),
               space.filesystem, space.device);
 }
-
-// Takes any contiguous buffer, whatever its items are: what counts is the memory.
-class ContiguousBuffer {
- public:
-  explicit ContiguousBuffer(const py::handle& object) {
-    if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_SIMPLE) != 0) throw py::error_already_set();
-  }
-  ~ContiguousBuffer() { PyBuffer_Release(&view_); }
-  ContiguousBuffer(const ContiguousBuffer&) = delete;
-  ContiguousBuffer& operator=(const ContiguousBuffer&) = delete;
-
-  [[nodiscard]] std::span<const std::byte> bytes() const {
-    return {static_cast<const std::byte*>(view_.buf), static_cast<std::size_t>(view_.len)};
-  }
-
- private:
-  Py_buffer view_ = {};
-};
 
 std::int64_t seek(StagedHandle& handle, std::int64_t offset, int whence) {
   const py::gil_scoped_release release;

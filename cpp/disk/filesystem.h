@@ -76,11 +76,19 @@ class FileSystem {
   // Reserves blocks for [0, bytes) without changing the size.
   virtual int reserve(int fd, std::int64_t bytes) = 0;
   virtual int truncate(int fd, std::int64_t size) = 0;
+  // Do reads and writes go past the page cache? They are then of whole, aligned blocks only.
+  virtual int set_direct(int fd, bool direct) = 0;
+  // Starts to bring these bytes of the page cache to the disk; with `wait` it returns when they are
+  // there, which says nothing of the file's metadata.
+  virtual int write_back(int fd, std::int64_t offset, std::int64_t bytes, bool wait) = 0;
+  // The page cache need not keep these bytes.
+  virtual int drop_cache(int fd, std::int64_t offset, std::int64_t bytes) = 0;
   virtual int sync(int fd) = 0;
   virtual int sync_filesystem(int fd) = 0;  // everything that waits on its filesystem
   virtual int close(int fd) = 0;            // the descriptor is gone, whatever this returns
   virtual int reflink(int target_fd, int source_fd) = 0;  // share all blocks of the source
   virtual int lock(int fd) = 0;  // exclusive, EWOULDBLOCK when somebody holds it; freed by close
+  virtual Result<FileStatus> status_of(int fd) = 0;
   virtual Result<std::vector<Extent>> shared_extents(int fd) = 0;  // those with other owners
 
   // -- names

@@ -96,6 +96,25 @@ class PosixFileSystem final : public FileSystem {
     return retry([&] { return ::ftruncate(fd, size); });
   }
 
+  int set_direct(int fd, bool direct) override {
+    int flags = 0;
+    const int errnum = retry([&] { return flags = ::fcntl(fd, F_GETFL); });
+    if (errnum != 0) return errnum;
+    flags = direct ? flags | O_DIRECT : flags & ~O_DIRECT;
+    return retry([&] { return ::fcntl(fd, F_SETFL, flags); });
+  }
+
+  int write_back(int fd, std::int64_t offset, std::int64_t bytes, bool wait) override {
+    const unsigned flags =
+        wait ? SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER
+             : SYNC_FILE_RANGE_WRITE;
+    return retry([&] { return ::sync_file_range(fd, offset, bytes, flags); });
+  }
+
+  int drop_cache(int fd, std::int64_t offset, std::int64_t bytes) override {
+    return ::posix_fadvise(fd, offset, bytes, POSIX_FADV_DONTNEED);
+  }
+
   int sync(int fd) override {
     return retry([&] { return ::fsync(fd); });
   }
@@ -116,6 +135,12 @@ class PosixFileSystem final : public FileSystem {
 
   int lock(int fd) override {
     return retry([&] { return ::flock(fd, LOCK_EX | LOCK_NB); });
+  }
+
+  Result<FileStatus> status_of(int fd) override {
+    struct stat found = {};
+    const int errnum = retry([&] { return ::fstat(fd, &found); });
+    return {errnum == 0 ? convert(found) : FileStatus{}, errnum};
   }
 
   Result<std::vector<Extent>> shared_extents(int fd) override;

@@ -14,8 +14,6 @@
 namespace checkroom::disk {
 namespace {
 
-constexpr std::size_t kCopyBlock = std::size_t{4} << 20U;
-
 // The filesystem cannot do it at all; as against: it could, but not this time.
 bool is_unsupported(int errnum) {
   return errnum == EOPNOTSUPP || errnum == ENOSYS || errnum == EINVAL || errnum == ENOTTY ||
@@ -32,6 +30,18 @@ std::int64_t available_at(FileSystem& filesystem, const std::string& path) {
 }
 
 }  // namespace
+
+// Runs an action; what it throws abandons the file.
+template <typename Action>
+auto StagedFile::writing(Action action) {
+  try {
+    return action();
+  } catch (const Error& error) {
+    const std::int64_t end = std::max(expected_, size_);
+    if (error.code() == ErrorCode::kNoSpace) fail_for_space(error, end - on_disk());
+    fail(error);
+  }
+}
 
 StagedFile::StagedFile(FileSystem& filesystem, const std::string& staging, const std::string& name)
     : filesystem_(filesystem),
@@ -73,12 +83,18 @@ void StagedFile::reserve(Bytes bytes) {
   }
   expected_ = std::max(expected_, bytes.count());
   if (bytes.count() <= std::max(reserved_, size_)) return;
-  try {
+  writing([&] {
+    flush();
     try_reserve(bytes.count());
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kNoSpace) fail_for_space(error, bytes.count() - size_);
-    fail(error);
-  }
+  });
+}
+
+std::int64_t StagedFile::on_disk() const { return writer_ ? writer_->written() : size_; }
+
+void StagedFile::flush() {
+  if (!writer_) return;
+  writer_->flush();
+  padded_ = padded_ || writer_->padded();
 }
 
 void StagedFile::try_reserve(std::int64_t bytes) {
@@ -100,21 +116,27 @@ void StagedFile::try_reserve(std::int64_t bytes) {
   }
 }
 
-void StagedFile::write(std::span<const std::byte> bytes) {
+std::span<std::byte> StagedFile::room() {
   expect_usable();
-  const auto count = static_cast<std::int64_t>(bytes.size());
+  return writing([&] {
+    if (!writer_) {
+      const WriteMode best = seeked_ ? WriteMode::kPaced : WriteMode::kDirect;
+      writer_ =
+          std::make_unique<BlockWriter>(filesystem_, path_, file_->descriptor(), position_, best);
+    }
+    return writer_->room();
+  });
+}
+
+void StagedFile::commit(std::size_t bytes) {
+  expect_usable();
+  const auto count = static_cast<std::int64_t>(bytes);
   if (count > std::numeric_limits<std::int64_t>::max() - position_) {
     throw Error::overflow("the file would be longer than 64 bits can say");
   }
-  try {
-    file_->write_all(bytes, position_);
-  } catch (const Error& error) {
-    const std::int64_t end = std::max(expected_, position_ + count);
-    if (error.code() == ErrorCode::kNoSpace) fail_for_space(error, std::max(count, end - size_));
-    fail(error);
-  }
   position_ += count;
   size_ = std::max(size_, position_);
+  writing([&] { writer_->commit(bytes); });
 }
 
 void StagedFile::seek(std::int64_t position) {
@@ -122,6 +144,10 @@ void StagedFile::seek(std::int64_t position) {
   if (position < 0) {
     throw Error::invalid("cannot seek to " + std::to_string(position) + ": before the start");
   }
+  if (position == position_) return;
+  writing([&] { flush(); });
+  writer_.reset();
+  seeked_ = true;
   position_ = position;
 }
 
@@ -160,29 +186,28 @@ void StagedFile::copy_from(const std::string& source) {
   const Result<FileStatus> status = filesystem_.status(source);
   check(status.errnum, "stat", source);
   reserve(Bytes(status.value.size));
-  std::vector<std::byte> block(kCopyBlock);
   seek(0);
   for (;;) {
-    const std::size_t got = from.read(block, position_);
+    const std::size_t got = from.read(room(), position_);
     if (got == 0) break;
-    write(std::span(block).first(got));
+    commit(got);
   }
+  flush();
   from.close();
 }
 
 Published StagedFile::publish(const Destination& destination) {
   expect_usable();
-  try {
+  return writing([&] {
+    flush();
+    writer_.reset();
     return do_publish(destination);
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kNoSpace) fail_for_space(error, size_);
-    fail(error);
-  }
+  });
 }
 
 Published StagedFile::do_publish(const Destination& destination) {
   // Blocks reserved beyond the end stay taken until the file is cut, even to the size it has.
-  if (reserved_ > size_) file_->truncate(size_);
+  if (reserved_ > size_ || padded_) file_->truncate(size_);
   if (destination.durable) file_->sync();
   file_->close();
   Published published;
@@ -196,9 +221,12 @@ void StagedFile::abandon() noexcept {
   try {
     if (!file_) return;
     if (!ours()) {
+      // Its thread is in the parent, and nobody here can wait for it.
+      static_cast<void>(writer_.release());
       file_.reset();  // only this process's descriptor: the file is the parent's
       return;
     }
+    writer_.reset();  // waits for the write that is under way
     if (!failure_) failure_ = Error::invalid("the staged file '" + path_ + "' was abandoned");
     // Its blocks wait neither for a child that inherited the descriptor nor for an unlink that
     // fails. Once it is closed, its inode may bear the final name already: that one is left alone.

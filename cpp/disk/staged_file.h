@@ -8,11 +8,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/bytes.h"
 #include "base/sink.h"
+#include "disk/block_writer.h"
 #include "disk/file.h"
 #include "disk/filesystem.h"
 #include "disk/publish.h"
@@ -40,8 +42,10 @@ class StagedFile final : public Sink {
 
   // Takes the blocks for `bytes` in all, now or never. A failure leaves none of them.
   void reserve(Bytes bytes);
-  // At position(), which moves on.
-  void write(std::span<const std::byte> bytes) override;
+  // At position(), which moves on. What is committed may still be on its way to the disk, and a
+  // failure there is told by a later call: publish() at the latest.
+  [[nodiscard]] std::span<std::byte> room() override;
+  void commit(std::size_t bytes) override;
   // The whole content becomes that of `source`, by sharing its blocks; false where the filesystem
   // cannot.
   bool share(const std::string& source);
@@ -58,6 +62,10 @@ class StagedFile final : public Sink {
 
  private:
   [[nodiscard]] bool ours() const;
+  [[nodiscard]] std::int64_t on_disk() const;
+  void flush();
+  template <typename Action>
+  auto writing(Action action);
   void expect_usable() const;
   Published do_publish(const Destination& destination);
   void try_reserve(std::int64_t bytes);
@@ -71,6 +79,9 @@ class StagedFile final : public Sink {
   std::string path_;
   std::int64_t owner_pid_;
   std::optional<File> file_;
+  std::unique_ptr<BlockWriter> writer_;  // while bytes come
+  bool seeked_ = false;                  // the bytes do not come one after the other
+  bool padded_ = false;                  // it may be longer than size_
   std::optional<Error> failure_;
   std::int64_t position_ = 0;
   std::int64_t size_ = 0;

@@ -15,6 +15,7 @@ Tool = Callable[..., CompletedProcess[str]]
     ("package", "apt"),
     [
         ("fmt", "libfmt-dev"),
+        ("libdeflate", "libdeflate-dev"),
         ("spdlog", "libspdlog-dev"),
         ("nlohmann_json", "nlohmann-json3-dev"),
         ("GTest", "libgtest-dev"),
@@ -29,7 +30,7 @@ def test_the_error_names_the_debian_package(tool: Tool, root: Path, tmp_path: Pa
     assert result.returncode != 0
     assert f"checkroom needs {package}, which was not found" in said
     assert f"apt-get install {apt}" in said
-    for name in ("g++", "libspdlog-dev", "libfmt-dev"):
+    for name in ("g++", "libspdlog-dev", "libfmt-dev", "libdeflate-dev"):
         assert name in said
 
 

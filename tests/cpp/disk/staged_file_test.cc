@@ -219,11 +219,15 @@ TEST_F(Staged, AWriteThatFindsNoRoomSaysWhatIsMissing) {
   filesystem_.pretend_volume({.total = 1000, .free = 10, .available = 10});
   filesystem_.fail("reserve", 1, EOPNOTSUPP);
   auto file = stage();
-  file->reserve(Bytes(100));
-  file->write(as_bytes("0123456789"));
-  filesystem_.fail("write", 1, ENOSPC);
-  const auto error = error_of([&] { file->write(as_bytes("0123456789")); });
-  EXPECT_EQ(error->need(), 90);
+  constexpr std::int64_t kSize = 20 * kMegabyte;
+  file->reserve(Bytes(kSize));
+  filesystem_.fail("write", 2, ENOSPC);
+  const auto error = error_of([&] {
+    for (int i = 0; i < 20; ++i) file->write(as_bytes(std::string(kMegabyte, 'x')));
+    file->publish(destination());
+  });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->need(), kSize - static_cast<std::int64_t>(kBlockBytes));
   EXPECT_EQ(error->have(), 10);
   EXPECT_TRUE(testing::names_in(staging()).empty());
 }
@@ -298,10 +302,10 @@ TEST_F(Staged, ItsBlocksComeBackEvenWhereItsNameCannotGo) {
 
 TEST_F(Staged, ItsBlocksComeBackEvenWhereAChildHasItOpen) {
   auto file = stage();
-  file->write(as_bytes(std::string(kMegabyte, 'x')));
+  file->write(as_bytes(std::string(8 * kMegabyte, 'x')));
   const File inherited = File::open_read(posix_filesystem(), file->path());
-  filesystem_.fail("write", 1, EIO);
-  EXPECT_TRUE(error_of([&] { file->write(as_bytes("y")); }).has_value());
+  filesystem_.fail_all("write", EIO);
+  EXPECT_TRUE(error_of([&] { file->publish(destination()); }).has_value());
   std::array<std::byte, 1> byte = {};
   EXPECT_EQ(posix_filesystem().read(inherited.descriptor(), byte, 0).value, 0U);
 }

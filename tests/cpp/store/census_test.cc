@@ -176,10 +176,14 @@ class SharingFileSystem final : public disk::FileSystem {
   }
   int reserve(int, std::int64_t) override { return ENOSYS; }
   int truncate(int, std::int64_t) override { return ENOSYS; }
+  int set_direct(int, bool) override { return ENOSYS; }
+  int write_back(int, std::int64_t, std::int64_t, bool) override { return ENOSYS; }
+  int drop_cache(int, std::int64_t, std::int64_t) override { return ENOSYS; }
   int sync(int) override { return ENOSYS; }
   int sync_filesystem(int) override { return ENOSYS; }
   int reflink(int, int) override { return ENOSYS; }
   int lock(int) override { return ENOSYS; }
+  disk::Result<disk::FileStatus> status_of(int) override { return {{}, ENOSYS}; }
   int rename(const std::string&, const std::string&) override { return ENOSYS; }
   int exchange(const std::string&, const std::string&) override { return ENOSYS; }
   int link(const std::string&, const std::string&) override { return ENOSYS; }

@@ -120,6 +120,16 @@ class FaultyFileSystem final : public disk::FileSystem {
   int truncate(int fd, std::int64_t size) override {
     return plain("truncate", path_of(fd), [&] { return inner_.truncate(fd, size); });
   }
+  int set_direct(int fd, bool direct) override {
+    return plain("direct", path_of(fd), [&] { return inner_.set_direct(fd, direct); });
+  }
+  int write_back(int fd, std::int64_t offset, std::int64_t bytes, bool wait) override {
+    return plain(wait ? "writeback" : "writebehind", path_of(fd),
+                 [&] { return inner_.write_back(fd, offset, bytes, wait); });
+  }
+  int drop_cache(int fd, std::int64_t offset, std::int64_t bytes) override {
+    return plain("dropcache", path_of(fd), [&] { return inner_.drop_cache(fd, offset, bytes); });
+  }
   int sync(int fd) override {
     return plain("fsync", path_of(fd), [&] { return inner_.sync(fd); });
   }
@@ -141,6 +151,9 @@ class FaultyFileSystem final : public disk::FileSystem {
   }
   int lock(int fd) override {
     return plain("lock", path_of(fd), [&] { return inner_.lock(fd); });
+  }
+  disk::Result<disk::FileStatus> status_of(int fd) override {
+    return value<disk::FileStatus>("fstat", path_of(fd), [&] { return inner_.status_of(fd); });
   }
   disk::Result<std::vector<disk::Extent>> shared_extents(int fd) override {
     return value<std::vector<disk::Extent>>("extents", path_of(fd),
