@@ -72,14 +72,17 @@ bool lacks_checksums(const Directory& directory) {
                      [](const Entry& entry) { return entry.crc == 0; });
 }
 
-std::optional<Fault> check_structure(Source& source, const Directory& directory) {
-  // In the order of the file: then a source that reads ahead reads forwards.
+std::vector<const Entry*> in_file_order(const Directory& directory) {
   std::vector<const Entry*> entries;
   entries.reserve(directory.entries.size());
   for (const Entry& entry : directory.entries) entries.push_back(&entry);
   std::stable_sort(entries.begin(), entries.end(),
                    [](const Entry* a, const Entry* b) { return a->header < b->header; });
-  std::int64_t end = 0;
+  return entries;
+}
+
+std::optional<Fault> check_structure(Source& source, const Directory& directory,
+                                     std::span<const Entry* const> entries, std::int64_t& end) {
   for (const Entry* entry : entries) {
     Extent extent;
     if (auto found = look_at_header(source, *entry, directory.start, extent)) return found;
@@ -87,6 +90,11 @@ std::optional<Fault> check_structure(Source& source, const Directory& directory)
     end = extent.end;
   }
   return std::nullopt;
+}
+
+std::optional<Fault> check_structure(Source& source, const Directory& directory) {
+  std::int64_t end = 0;
+  return check_structure(source, directory, in_file_order(directory), end);
 }
 
 RecordCheck::RecordCheck(Source& source, const Entry& entry, bool has_checksum)

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,15 @@ struct Fault {
   std::string what;
 };
 
-// The local headers agree with the directory, and the records lie behind each other inside of the
-// file. The first thing that is wrong.
+// In the order of the file: then a source that reads ahead reads forwards.
+[[nodiscard]] std::vector<const Entry*> in_file_order(const Directory& directory);
+
+// Of records that follow each other in the file: the local headers agree with the directory, and
+// they lie behind each other, inside of the file and between the bounds. `end`: where the record
+// before them ends; moves on. The first thing that is wrong.
+[[nodiscard]] std::optional<Fault> check_structure(Source& source, const Directory& directory,
+                                                   std::span<const Entry* const> entries,
+                                                   std::int64_t& end);
 [[nodiscard]] std::optional<Fault> check_structure(Source& source, const Directory& directory);
 
 // No record has a checksum: it was written with PyTorch's compute_crc32 off.

@@ -26,6 +26,14 @@ Error Error::system(int errnum, std::string_view what, std::string_view path) {
   return error;
 }
 
+Error Error::damaged(std::string_view path, const std::string& what, const std::string& aside) {
+  Error error(ErrorCode::kDamaged,
+              "the file that was written is damaged: " + what + "; it is kept as '" + aside + "'");
+  error.errnum_ = EIO;
+  error.path_ = path;
+  return error;
+}
+
 Error Error::no_space(int errnum, std::string_view path, std::int64_t need, std::int64_t have,
                       std::string_view limit) {
   const std::int64_t short_by = need > have ? need - have : 0;

@@ -19,6 +19,7 @@ enum class ErrorCode {
   kOverflow,         // a sum or a size does not fit into 64 bits -> OverflowError
   kSystem,           // a system call failed -> the OSError subclass of its errno
   kNoSpace,          // the disk, a quota, the cap or the floor says no -> DiskFullError
+  kDamaged,          // what was read back is not what was written -> DamagedFileError
 };
 
 class Error : public std::runtime_error {
@@ -33,6 +34,9 @@ class Error : public std::runtime_error {
   // Space is short: need and have in bytes; `limit` names what limits ("filesystem", "cap", ...).
   static Error no_space(int errnum, std::string_view path, std::int64_t need, std::int64_t have,
                         std::string_view limit);
+
+  // What was read back is not what was written; `aside`: where the file lies now. Its errno is EIO.
+  static Error damaged(std::string_view path, const std::string& what, const std::string& aside);
 
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }
   [[nodiscard]] int errnum() const noexcept { return errnum_; }

@@ -20,6 +20,13 @@ namespace py = pybind11;
 namespace checkroom::bindings {
 namespace {
 
+std::optional<store::Depth> to_depth(const std::optional<std::string>& check) {
+  if (!check) return std::nullopt;
+  if (*check == "structure") return store::Depth::kStructure;
+  if (*check == "whole") return store::Depth::kWhole;
+  throw Error::invalid("check='" + *check + "' is neither 'structure' nor 'whole'");
+}
+
 using Unlocked = py::call_guard<py::gil_scoped_release>;
 
 store::LastAs to_last_as(const std::string& text) {
@@ -189,14 +196,42 @@ void bind_save(py::class_<store::Store>& bound) {
           "    OSError: The disk failed.")
       .def(
           "publish",
-          [](store::Store& self, StagedHandle& staged, const Path& name) {
-            return staged.with(
-                [&](disk::StagedFile& file) { return self.publish(file, name.bytes).count(); });
+          [](store::Store& self, StagedHandle& staged, const Path& name,
+             const std::optional<std::string>& check) {
+            const std::optional<store::Depth> depth = to_depth(check);
+            return staged.with([&](disk::StagedFile& file) {
+              return self.publish(file, name.bytes, depth).count();
+            });
           },
-          py::arg("staged"), py::arg("name"), Unlocked(),
+          py::arg("staged"), py::arg("name"), py::kw_only(), py::arg("check") = py::none(),
+          Unlocked(),
           "Makes a staged file durable and gives it its final name; its bytes.\n\n"
+          "Args:\n    staged: The file.\n    name: Its final name.\n"
+          "    check: What is read back first: ``'structure'``, the directory and the records' "
+          "headers, or ``'whole'``, every byte by its checksum; ``None``: nothing.\n\n"
           "Raises:\n    DiskFullError: There is no room; the former state stands.\n"
+          "    DamagedFileError: The check failed; the former state stands, the file is kept "
+          "aside.\n"
           "    OSError: The disk failed; the former state stands.")
+      .def(
+          "verify",
+          [](const store::Store& self, const Path& name) { return self.verify(name.bytes); },
+          py::arg("name"), Unlocked(),
+          "Reads a published file back from the disk, by its checksums; what is wrong with it, or "
+          "None.\n\nRaises:\n    OSError: It cannot be read.")
+      .def(
+          "set_aside",
+          [](store::Store& self, const Path& name) {
+            std::string path;
+            {
+              const py::gil_scoped_release release;
+              path = self.set_aside(name.bytes);
+            }
+            return from_path(path);
+          },
+          py::arg("name"),
+          "Takes a file out of the inventory and keeps it below '.checkroom/damaged'; its path "
+          "there.\n\nRaises:\n    OSError: The disk failed.")
       .def(
           "commit",
           [](store::Store& self, const plan::Item& item) {

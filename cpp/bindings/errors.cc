@@ -29,6 +29,12 @@ void raise_no_space(const Error& error) {
   PyErr_SetObject(type.ptr(), instance.ptr());
 }
 
+void raise_damaged(const Error& error) {
+  const py::object type = py::module_::import("checkroom._errors").attr("DamagedFileError");
+  const py::object instance = type(shown(error.what()), from_path_or_none(error.path()));
+  PyErr_SetObject(type.ptr(), instance.ptr());
+}
+
 void translate(const Error& error) {
   switch (error.code()) {
     case ErrorCode::kInvalidArgument:
@@ -39,6 +45,9 @@ void translate(const Error& error) {
       return;
     case ErrorCode::kNoSpace:
       raise_no_space(error);
+      return;
+    case ErrorCode::kDamaged:
+      raise_damaged(error);
       return;
     case ErrorCode::kSystem: {
       // Calling OSError picks the subclass of the errno: FileNotFoundError, PermissionError, ...

@@ -18,21 +18,27 @@ constexpr std::size_t kLookBytes = 4096;
 FileSource::FileSource(FileSystem& filesystem, const std::string& path, ReadMode mode)
     : filesystem_(filesystem),
       file_(File::open_read(filesystem, path)),
-      buffers_(borrow_buffers()),
-      window_(mode == ReadMode::kLook ? kLookBytes : kBlockBytes) {
+      buffers_(mode == ReadMode::kWhole ? borrow_buffers() : nullptr) {
   const Result<FileStatus> status = filesystem.status_of(file_.descriptor());
   check(status.errnum, "stat", path);
   if (status.value.type != FileType::kRegular) {
     throw Error::invalid("'" + path + "' is not a regular file");
   }
   size_ = status.value.size;
-  if (mode != ReadMode::kPastCache) return;
+  window_ = mode == ReadMode::kWhole ? buffers_->block(0) : look_window();
   direct_ = filesystem.set_direct(file_.descriptor(), true) == 0;
   drops_ = !direct_;
   if (drops_) {
     // The bytes that a writer has just put there are clean by now: they can go, and be read anew.
     static_cast<void>(filesystem.drop_cache(file_.descriptor(), 0, size_));
   }
+}
+
+std::span<std::byte> FileSource::look_window() {
+  look_.resize(kLookBytes + static_cast<std::size_t>(kUnit));
+  const auto past =
+      reinterpret_cast<std::uintptr_t>(look_.data()) % static_cast<std::size_t>(kUnit);
+  return std::span(look_).subspan(static_cast<std::size_t>(kUnit) - past, kLookBytes);
 }
 
 std::span<const std::byte> FileSource::view(std::int64_t offset) {
@@ -42,19 +48,18 @@ std::span<const std::byte> FileSource::view(std::int64_t offset) {
   }
   const auto filled = static_cast<std::int64_t>(filled_);
   if (offset < start_ || offset >= start_ + filled) fill(offset);
-  return buffers_->block(0).first(filled_).subspan(static_cast<std::size_t>(offset - start_));
+  return window_.first(filled_).subspan(static_cast<std::size_t>(offset - start_));
 }
 
 void FileSource::fill(std::int64_t offset) {
   start_ = offset / kUnit * kUnit;
   filled_ = 0;
-  const std::span<std::byte> window = buffers_->block(0).first(window_);
   const auto wanted = static_cast<std::size_t>(
-      std::min<std::int64_t>(size_ - start_, static_cast<std::int64_t>(window_)));
+      std::min<std::int64_t>(size_ - start_, static_cast<std::int64_t>(window_.size())));
   while (filled_ < wanted) {
     const auto at = start_ + static_cast<std::int64_t>(filled_);
     const Result<std::size_t> got =
-        filesystem_.read(file_.descriptor(), window.subspan(filled_), at);
+        filesystem_.read(file_.descriptor(), window_.subspan(filled_), at);
     if (direct_ && got.errnum == EINVAL) {  // not here after all
       check(filesystem_.set_direct(file_.descriptor(), false), "clear O_DIRECT of", file_.path());
       direct_ = false;

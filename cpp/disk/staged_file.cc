@@ -118,6 +118,7 @@ void StagedFile::try_reserve(std::int64_t bytes) {
 
 std::span<std::byte> StagedFile::room() {
   expect_usable();
+  sealed_ = false;
   return writing([&] {
     if (!writer_) {
       const WriteMode best = seeked_ ? WriteMode::kPaced : WriteMode::kDirect;
@@ -198,17 +199,36 @@ void StagedFile::copy_from(const std::string& source) {
 
 Published StagedFile::publish(const Destination& destination) {
   expect_usable();
-  return writing([&] {
-    flush();
-    writer_.reset();
-    return do_publish(destination);
+  return writing([&] { return do_publish(destination); });
+}
+
+void StagedFile::seal(bool durable) {
+  expect_usable();
+  writing([&] { do_seal(durable); });
+}
+
+void StagedFile::do_seal(bool durable) {
+  if (sealed_) return;
+  flush();
+  writer_.reset();
+  // Blocks reserved beyond the end stay taken until the file is cut, even to the size it has.
+  if (reserved_ > size_ || padded_) file_->truncate(size_);
+  if (durable) file_->sync();
+  sealed_ = true;
+}
+
+void StagedFile::keep_as(const std::string& path) {
+  expect_usable();
+  writing([&] {
+    do_seal(false);
+    file_->close();
+    check(filesystem_.rename(path_, path), "rename to '" + path + "'", path_);
+    file_.reset();
   });
 }
 
 Published StagedFile::do_publish(const Destination& destination) {
-  // Blocks reserved beyond the end stay taken until the file is cut, even to the size it has.
-  if (reserved_ > size_ || padded_) file_->truncate(size_);
-  if (destination.durable) file_->sync();
+  do_seal(destination.durable);
   file_->close();
   Published published;
   published.bytes = Bytes(size_);

@@ -53,7 +53,11 @@ class StagedFile final : public Sink {
   void copy(const std::string& source);
   void seek(std::int64_t position);
 
-  // fsync, rename over the final name, fsync of the directory. The former bearer of the name gets
+  // All of it is in the file, cut to its size and, where `durable`, fsynced: it can be read back.
+  void seal(bool durable);
+  // Gives up the file, but keeps it under another name of the same filesystem.
+  void keep_as(const std::string& path);
+  // seal(), rename over the final name, fsync of the directory. The former bearer of the name gets
   // a second name in the trash first: its blocks are given back later, and it can come back when
   // the last step fails.
   Published publish(const Destination& destination);
@@ -67,6 +71,7 @@ class StagedFile final : public Sink {
   template <typename Action>
   auto writing(Action action);
   void expect_usable() const;
+  void do_seal(bool durable);
   Published do_publish(const Destination& destination);
   void try_reserve(std::int64_t bytes);
   void copy_from(const std::string& source);
@@ -82,6 +87,7 @@ class StagedFile final : public Sink {
   std::unique_ptr<BlockWriter> writer_;  // while bytes come
   bool seeked_ = false;                  // the bytes do not come one after the other
   bool padded_ = false;                  // it may be longer than size_
+  bool sealed_ = false;                  // nothing was written since it was
   std::optional<Error> failure_;
   std::int64_t position_ = 0;
   std::int64_t size_ = 0;

@@ -144,7 +144,7 @@ Census take_census(disk::FileSystem& filesystem, const Layout& layout,
     census.entries.push_back({std::move(name), *status, bytes});
   }
   if (housed) {
-    census.used += counter.count_below(layout.trash());
+    census.used += counter.count_below(layout.trash()) + counter.count_below(layout.damaged());
     counter.count_reserved(true);
     census.used += counter.count_below(layout.staging());
   }

@@ -19,6 +19,8 @@ struct Layout {
   [[nodiscard]] std::string house() const { return root + "/.checkroom"; }
   [[nodiscard]] std::string staging() const { return house() + "/staging"; }
   [[nodiscard]] std::string trash() const { return house() + "/trash"; }
+  // What was read back and is not what was written: kept for whoever wants to look at it.
+  [[nodiscard]] std::string damaged() const { return house() + "/damaged"; }
   [[nodiscard]] disk::Destination destination(std::string name, bool durable) const {
     return {root, std::move(name), trash(), durable};
   }

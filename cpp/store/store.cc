@@ -87,8 +87,7 @@ void Store::prepare() {
 // -- what is there
 
 SavePlan Store::adopt(const std::vector<plan::Item>& items, const std::string& last,
-                      const std::string& resumed_from,
-                      const std::vector<std::string>& last_files) {
+                      const std::string& resumed_from, const std::vector<std::string>& last_files) {
   expect_ours();
   for (const plan::Item& item : items) check_plain_name(item.name);
   if (!last.empty()) check_plain_name(last);

@@ -27,6 +27,7 @@
 #include "disk/staged_file.h"
 #include "plan/retention_engine.h"
 #include "store/decide.h"
+#include "store/inspect.h"
 #include "store/last_link.h"
 #include "store/layout.h"
 
@@ -58,8 +59,7 @@ class Store {
   // dropped, bytes are measured. `last`: an item, or the name of a `last` file; `last_files`: more
   // of these. What the rules let go of now is told, not removed.
   SavePlan adopt(const std::vector<plan::Item>& items, const std::string& last,
-                 const std::string& resumed_from,
-                 const std::vector<std::string>& last_files = {});
+                 const std::string& resumed_from, const std::vector<std::string>& last_files = {});
   [[nodiscard]] std::vector<plan::Item> inventory() const;
   // What is kept now, each with its reasons; the plan's indices are those of `items`.
   struct Standing {
@@ -79,7 +79,14 @@ class Store {
   std::vector<Removal> make_room(const SavePlan& plan);
   // A name that the filesystem cannot have is refused here, before a byte is written.
   std::unique_ptr<disk::StagedFile> stage(const std::string& name);
-  Bytes publish(disk::StagedFile& staged, const std::string& name);
+  // With a `check` the file is looked at before it gets its name; one that is damaged is kept
+  // aside, and what has the name stays: Error(kDamaged).
+  Bytes publish(disk::StagedFile& staged, const std::string& name,
+                std::optional<Depth> check = std::nullopt);
+  // Reads a published file back, all of it; what is wrong with it, for a person.
+  [[nodiscard]] std::optional<std::string> verify(const std::string& name) const;
+  // Takes a published file out of the inventory and keeps it aside; where it lies now.
+  std::string set_aside(const std::string& name);
   // The published item enters the inventory, whatever the disk says; what leaves now. The caller
   // calls trash() for each.
   std::vector<Removal> commit(const plan::Item& item);
@@ -105,6 +112,8 @@ class Store {
   template <typename Action>
   auto prepared(Action action);
   void reap(std::optional<std::string> path);
+  // A fresh name for what is damaged.
+  std::string aside(const std::string& name);
   // Waits for the trash and makes the filesystem show what came back, from us and from others.
   void drain_for_room();
   // `closely`: also at each item.

@@ -10,6 +10,11 @@
 #include "store/store.h"
 
 namespace checkroom::store {
+namespace {
+
+constexpr const char* kDamagedSuffix = ".damaged";
+
+}  // namespace
 
 template <typename Action>
 auto Store::prepared(Action action) {
@@ -85,9 +90,45 @@ std::unique_ptr<disk::StagedFile> Store::stage(const std::string& name) {
   });
 }
 
-Bytes Store::publish(disk::StagedFile& staged, const std::string& name) {
+std::string Store::aside(const std::string& name) {
+  disk::ensure_directory(filesystem_, layout_.damaged());
+  return layout_.damaged() + "/" + disk::owned_name(name, disk::current_owner(), kDamagedSuffix);
+}
+
+std::optional<std::string> Store::verify(const std::string& name) const {
   expect_ours();
   check_plain_name(name);
+  const auto fault = inspect(filesystem_, layout_.path(name), Depth::kWhole);
+  if (!fault) return std::nullopt;
+  return describe(*fault);
+}
+
+std::string Store::set_aside(const std::string& name) {
+  expect_ours();
+  check_plain_name(name);
+  std::string path = prepared([&] {
+    std::string there = aside(name);
+    disk::check(filesystem_.rename(layout_.path(name), there), "rename to '" + there + "'",
+                layout_.path(name));
+    return there;
+  });
+  if (options_.durable) disk::sync_directory(filesystem_, layout_.root);
+  forget(name);
+  return path;
+}
+
+Bytes Store::publish(disk::StagedFile& staged, const std::string& name,
+                     std::optional<Depth> check) {
+  expect_ours();
+  check_plain_name(name);
+  if (check) {
+    staged.seal(options_.durable);
+    if (const auto fault = inspect(filesystem_, staged.path(), *check)) {
+      const std::string path = aside(name);
+      staged.keep_as(path);
+      throw Error::damaged(layout_.path(name), describe(*fault), path);
+    }
+  }
   disk::Published published = staged.publish(layout_.destination(name, options_.durable));
   reap(std::move(published.displaced));
   const std::lock_guard lock(mutex_);

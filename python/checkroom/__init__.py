@@ -30,7 +30,7 @@ from checkroom._core import (
     parse_size,
     plan,
 )
-from checkroom._errors import CheckroomError, DiskFullError, PreflightError
+from checkroom._errors import CheckroomError, DamagedFileError, DiskFullError, PreflightError
 
 if TYPE_CHECKING:
     from checkroom import sizing
@@ -42,6 +42,7 @@ __all__ = [
     "Advice",
     "CheckroomError",
     "Configuration",
+    "DamagedFileError",
     "DiskFullError",
     "Forecast",
     "FreeSpace",

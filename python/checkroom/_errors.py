@@ -4,7 +4,8 @@
 
     CheckroomError
     ├── PreflightError          the run cannot fit
-    └── DiskFullError (OSError) a save does not fit
+    ├── DiskFullError (OSError) a save does not fit
+    └── DamagedFileError (OSError) what was read back is not what was written
 
 Wrong values are ``ValueError``; other failures of the disk are the ``OSError`` of their ``errno``.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import errno as _errno
 from typing import Any
 
-__all__ = ["CheckroomError", "DiskFullError", "PreflightError"]
+__all__ = ["CheckroomError", "DamagedFileError", "DiskFullError", "PreflightError"]
 
 
 class CheckroomError(Exception):
@@ -126,3 +127,26 @@ class DiskFullError(CheckroomError, OSError):
 
 def _rebuild_disk_full(errnum: int, message: str, path: str | None, figures: dict[str, Any]) -> DiskFullError:
     return DiskFullError(errnum, message, path, **figures)
+
+
+class DamagedFileError(CheckroomError, OSError):
+    """What was read back is not what was written; the file is kept aside, what it was to replace stays.
+
+    An ``OSError`` as well: ``errno`` is ``EIO``, ``filename`` the path that it was to have.
+
+    Args:
+        message: What is wrong with it, and where it lies.
+        path: The path that it was to have.
+
+    Example:
+        >>> error = DamagedFileError("record 'archive/data/0' is damaged", "runs/a.ckpt")
+        >>> error.errno, error.path
+        (5, 'runs/a.ckpt')
+    """
+
+    def __init__(self, message: str, path: str | None = None) -> None:
+        OSError.__init__(self, _errno.EIO, message, path)
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return DamagedFileError, (self.strerror, self.path)

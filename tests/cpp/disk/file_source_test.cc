@@ -45,13 +45,13 @@ TEST_F(ReadBack, GivesTheBytesOfTheFile) {
                                  std::size_t{4097}, kBlockBytes, 2 * kBlockBytes + 333}) {
     const std::string text = pattern(size);
     const std::string path = file(text);
-    EXPECT_TRUE(read(path, ReadMode::kPastCache) == text) << size;
+    EXPECT_TRUE(read(path, ReadMode::kWhole) == text) << size;
     EXPECT_TRUE(read(path, ReadMode::kLook) == text) << size;
     filesystem_.fail_all("direct", EINVAL);
-    EXPECT_TRUE(read(path, ReadMode::kPastCache) == text) << size << ", through the cache";
+    EXPECT_TRUE(read(path, ReadMode::kWhole) == text) << size << ", through the cache";
     filesystem_.heal();
     filesystem_.fail("read", 1, EINVAL);  // takes the flag and refuses the read
-    EXPECT_TRUE(read(path, ReadMode::kPastCache) == text) << size << ", refused";
+    EXPECT_TRUE(read(path, ReadMode::kWhole) == text) << size << ", refused";
     filesystem_.heal();
   }
 }
@@ -59,7 +59,7 @@ TEST_F(ReadBack, GivesTheBytesOfTheFile) {
 TEST_F(ReadBack, LooksAtAnyPlace) {
   const std::string text = pattern(3 * kBlockBytes);
   const std::string path = file(text);
-  for (const ReadMode mode : {ReadMode::kPastCache, ReadMode::kLook}) {
+  for (const ReadMode mode : {ReadMode::kWhole, ReadMode::kLook}) {
     FileSource source(filesystem_, path, mode);
     for (const std::int64_t at : {12'000'000, 5, 4095, 4'194'303, 4'194'304, 12'582'911}) {
       EXPECT_EQ(static_cast<char>(source.view(at)[0]), text[static_cast<std::size_t>(at)]) << at;
@@ -79,7 +79,7 @@ TEST_F(ReadBack, EveryFailureIsTold) {
   for (const char* op : {"open", "fstat", "read"}) {
     filesystem_.fail(op, 1, EIO);
     try {
-      read(path, ReadMode::kPastCache);
+      read(path, ReadMode::kWhole);
       ADD_FAILURE() << op;
     } catch (const Error& error) {
       EXPECT_EQ(error.errnum(), EIO) << op;
@@ -91,7 +91,7 @@ TEST_F(ReadBack, EveryFailureIsTold) {
 
 TEST_F(ReadBack, AFileThatBecomesShorterIsAnError) {
   const std::string path = file(pattern(2 * kBlockBytes));
-  for (const ReadMode mode : {ReadMode::kPastCache, ReadMode::kLook}) {
+  for (const ReadMode mode : {ReadMode::kWhole, ReadMode::kLook}) {
     FileSource source(filesystem_, path, mode);
     static_cast<void>(source.view(0));
     std::filesystem::resize_file(path, 5000);
