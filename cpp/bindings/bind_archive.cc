@@ -11,7 +11,10 @@
 #include "base/error.h"
 #include "bindings.h"
 #include "buffers.h"
+#include "disk/filesystem.h"
+#include "paths.h"
 #include "staged_handle.h"
+#include "store/inspect.h"
 
 namespace py = pybind11;
 
@@ -165,11 +168,74 @@ void bind_writer(py::module_& module) {
       .def("value", &ArchiveHandle::value, "What was written into memory.");
 }
 
+// Python threads may meet here while the GIL is released.
+class CheckHandle {
+ public:
+  explicit CheckHandle(const std::string& path) : check_(disk::posix_filesystem(), path) {}
+
+  template <typename Action>
+  auto with(Action action) {
+    const py::gil_scoped_release release;
+    const std::lock_guard lock(mutex_);
+    return action(check_);
+  }
+
+ private:
+  std::mutex mutex_;
+  store::FileCheck check_;
+};
+
+void bind_check(py::module_& module) {
+  py::class_<CheckHandle>(
+      module, "ArchiveCheck", py::is_final(), py::release_gil_before_calling_cpp_dtor(),
+      "Reads a file that torch.save wrote back from the disk, in bounded memory, and compares the "
+      "records' checksums.\n\n"
+      "Args:\n    path: The file; no symbolic link.\n\n"
+      "Raises:\n    OSError: It cannot be read.\n    ValueError: It is no regular file.")
+      .def(py::init([](const Path& path) {
+             const py::gil_scoped_release release;
+             return std::make_unique<CheckHandle>(path.bytes);
+           }),
+           py::arg("path"))
+      .def_property_readonly(
+          "bytes",
+          [](CheckHandle& handle) {
+            return handle.with([](auto& check) { return check.bytes(); });
+          },
+          "Bytes of all records; 0 where it is no zip.")
+      .def_property_readonly(
+          "records",
+          [](CheckHandle& handle) {
+            return handle.with([](auto& check) { return check.records(); });
+          },
+          "How many there are.")
+      .def_property_readonly(
+          "has_checksums",
+          [](CheckHandle& handle) {
+            return handle.with([](auto& check) { return check.has_checksums(); });
+          },
+          "False: it was written without any, so that only its structure can be checked.")
+      .def(
+          "step",
+          [](CheckHandle& handle) { return handle.with([](auto& check) { return check.step(); }); },
+          "Reads on; returns the bytes that were read, 0: it is complete.")
+      .def_property_readonly(
+          "fault",
+          [](CheckHandle& handle) -> py::object {
+            const auto fault = handle.with([](auto& check) { return check.fault(); });
+            if (!fault) return py::none();
+            return py::make_tuple(shown(fault->record), shown(fault->what));
+          },
+          "What is wrong: the record (empty: the file as a whole) and what about it; None: nothing "
+          "so far.");
+}
+
 }  // namespace
 
 void bind_archive(py::module_& module) {
   bind_size(module);
   bind_writer(module);
+  bind_check(module);
 }
 
 }  // namespace checkroom::bindings

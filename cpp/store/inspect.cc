@@ -78,31 +78,57 @@ std::optional<Fault> check_headers(disk::FileSystem& filesystem, const std::stri
   return std::nullopt;
 }
 
-std::optional<Fault> check_contents(FileSource& source, const Directory& directory) {
-  const bool has_checksums = !lacks_checksums(directory);
-  for (const Entry* entry : in_file_order(directory)) {
-    archive::RecordCheck check(source, *entry, has_checksums);
-    while (check.step() > 0) {
-    }
-    if (check.fault()) return check.fault();
-  }
-  return std::nullopt;
-}
-
-}  // namespace
-
-std::optional<Fault> inspect(disk::FileSystem& filesystem, const std::string& path, Depth depth) {
-  const ReadMode mode = depth == Depth::kWhole ? ReadMode::kWhole : ReadMode::kLook;
-  FileSource source(filesystem, path, mode);
-  Directory directory;
+// The directory, or why there is none.
+std::optional<Fault> read_into(Directory& directory, FileSource& source) {
   try {
     directory = archive::read_directory(source);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
     return Fault{"", error.what()};
   }
-  if (auto fault = check_headers(filesystem, path, directory)) return fault;
-  return depth == Depth::kWhole ? check_contents(source, directory) : std::nullopt;
+  return std::nullopt;
+}
+
+}  // namespace
+
+FileCheck::FileCheck(disk::FileSystem& filesystem, const std::string& path)
+    : filesystem_(filesystem), path_(path), source_(filesystem, path, ReadMode::kWhole) {
+  fault_ = read_into(directory_, source_);
+  if (fault_) return;
+  has_checksums_ = !lacks_checksums(directory_);
+  entries_ = in_file_order(directory_);
+  for (const Entry* entry : entries_) bytes_ += entry->size;
+}
+
+std::int64_t FileCheck::step() {
+  if (!fault_ && !looked_) {
+    looked_ = true;
+    fault_ = check_headers(filesystem_, path_, directory_);
+  }
+  while (!fault_) {
+    if (!record_) {
+      if (next_ == entries_.size()) return 0;
+      record_.emplace(source_, *entries_[next_++], has_checksums_);
+    }
+    const std::int64_t bytes = record_->step();
+    if (bytes > 0) return bytes;
+    fault_ = record_->fault();
+    record_.reset();
+  }
+  return 0;
+}
+
+std::optional<Fault> inspect(disk::FileSystem& filesystem, const std::string& path, Depth depth) {
+  if (depth == Depth::kWhole) {
+    FileCheck check(filesystem, path);
+    while (check.step() > 0) {
+    }
+    return check.fault();
+  }
+  FileSource source(filesystem, path, ReadMode::kLook);
+  Directory directory;
+  if (auto fault = read_into(directory, source)) return fault;
+  return check_headers(filesystem, path, directory);
 }
 
 std::string describe(const Fault& fault) {

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from checkroom import __version__
-from checkroom.cli import advise, estimate, preflight
+from checkroom.cli import advise, estimate, preflight, verify
 from checkroom.cli._errors import CommandError, one_line
 from checkroom.cli._output import discard_output
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command("estimate")(estimate.estimate)
 app.command("advise")(advise.advise)
 app.command("preflight", cls=preflight.WithScript, help=preflight.HELP)(preflight.preflight)
+app.command("verify")(verify.verify)
 
 
 def _print_version(wanted: bool) -> None:

@@ -302,7 +302,7 @@ TEST_F(Staged, ItsBlocksComeBackEvenWhereItsNameCannotGo) {
 
 TEST_F(Staged, ItsBlocksComeBackEvenWhereAChildHasItOpen) {
   auto file = stage();
-  file->write(as_bytes(std::string(8 * kMegabyte, 'x')));
+  file->write(as_bytes(std::string(9 * kMegabyte, 'x')));
   const File inherited = File::open_read(posix_filesystem(), file->path());
   filesystem_.fail_all("write", EIO);
   EXPECT_TRUE(error_of([&] { file->publish(destination()); }).has_value());
