@@ -93,14 +93,10 @@ class ArchiveHandle {
   std::unique_ptr<archive::Writer> writer_;
 };
 
-void write_memory(ArchiveHandle& handle, const std::string& name, std::uintptr_t address,
-                  std::int64_t bytes) {
-  if (bytes < 0) throw Error::invalid("a record of " + std::to_string(bytes) + " bytes");
-  if (address == 0 && bytes > 0) throw Error::invalid("no memory holds record '" + name + "'");
-  const py::gil_scoped_release release;
-  const std::span memory(reinterpret_cast<const std::byte*>(address),
-                         static_cast<std::size_t>(bytes));
-  handle.with([&](archive::Writer& writer) { writer.record(name, memory); });
+std::span<const std::byte> memory_at(std::uintptr_t address, std::int64_t bytes) {
+  if (bytes < 0) throw Error::invalid("a memory of " + std::to_string(bytes) + " bytes");
+  if (address == 0 && bytes > 0) throw Error::invalid("memory at address 0");
+  return {reinterpret_cast<const std::byte*>(address), static_cast<std::size_t>(bytes)};
 }
 
 void bind_writer(py::module_& module) {
@@ -133,8 +129,16 @@ void bind_writer(py::module_& module) {
             handle.with([&](archive::Writer& writer) { writer.record(name, buffer.bytes()); });
           },
           py::arg("name"), py::arg("data"), "Writes a record from a contiguous buffer.")
-      .def("write_memory", &write_memory, py::arg("name"), py::arg("address"), py::arg("bytes"),
-           "Writes a record from memory that the caller keeps alive: address and length in bytes.")
+      .def(
+          "write_memory",
+          [](ArchiveHandle& handle, const std::string& name, std::uintptr_t address,
+             std::int64_t bytes) {
+            const std::span<const std::byte> memory = memory_at(address, bytes);
+            const py::gil_scoped_release release;
+            handle.with([&](archive::Writer& writer) { writer.record(name, memory); });
+          },
+          py::arg("name"), py::arg("address"), py::arg("bytes"),
+          "Writes a record from memory that the caller keeps alive: address and length in bytes.")
       .def(
           "begin",
           [](ArchiveHandle& handle, const std::string& name, std::int64_t bytes) {
@@ -142,15 +146,16 @@ void bind_writer(py::module_& module) {
             handle.with([&](archive::Writer& writer) { writer.begin(name, bytes); });
           },
           py::arg("name"), py::arg("bytes"),
-          "Begins a record that comes in pieces; ``append`` them, then ``end``.")
+          "Begins a record that comes in pieces; ``append_memory`` for each, then ``end``.")
       .def(
-          "append",
-          [](ArchiveHandle& handle, const py::object& data) {
-            const ContiguousBuffer buffer(data);
+          "append_memory",
+          [](ArchiveHandle& handle, std::uintptr_t address, std::int64_t bytes) {
+            const std::span<const std::byte> memory = memory_at(address, bytes);
             const py::gil_scoped_release release;
-            handle.with([&](archive::Writer& writer) { writer.append(buffer.bytes()); });
+            handle.with([&](archive::Writer& writer) { writer.append(memory); });
           },
-          py::arg("data"), "The next piece of the record, a contiguous buffer.")
+          py::arg("address"), py::arg("bytes"),
+          "The next piece of the record: address and length in bytes.")
       .def(
           "end",
           [](ArchiveHandle& handle) {

@@ -46,28 +46,32 @@ class _Records:
     def write_record_metadata(self, name: str, size: int) -> None:
         """The data are not to come from PyTorch: they are fetched from where they lie."""
         storage = self._seen.held[name.partition("/")[2]]
-        if storage.device.type == "cpu":
+        if _is_near(storage):
             self.write_record(name, storage, size)
             return
         self._writer.begin(name, size)
-        for piece in _pieces(storage, size):
-            self._writer.append(piece)
+        for address, count in _pieces(storage, size):
+            self._writer.append_memory(address, count)
         self._writer.end()
 
 
-def _pieces(storage: Any, size: int) -> Iterator[memoryview]:
-    """The bytes of a storage that lies elsewhere, a buffer full at a time."""
+def _is_near(storage: Any) -> bool:
+    """Can the host read it where it lies?"""
+    return bool(storage.device.type == "cpu")
+
+
+def _pieces(storage: Any, size: int) -> Iterator[tuple[int, int]]:
+    """The bytes of a storage that lies elsewhere, a buffer full at a time: where they are, and how many."""
     import torch
 
     source = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
-    buffer = torch.empty(min(size, _PIECE), dtype=torch.uint8)
-    with contextlib.suppress(RuntimeError):  # no pinned memory to be had: the copy is a little slower
-        buffer = buffer.pin_memory(storage.device) if storage.device.type != "meta" else buffer
-    memory = memoryview(buffer.numpy())
+    buffer = torch.empty(min(size, _PIECE), dtype=torch.uint8, device="cpu")
+    with contextlib.suppress(RuntimeError):  # no pinned memory to be had: the copies take a little longer
+        buffer = buffer.pin_memory()
     for start in range(0, size, _PIECE):
         count = min(_PIECE, size - start)
         buffer[:count].copy_(source[start : start + count])
-        yield memory[:count]
+        yield buffer.data_ptr(), count
 
 
 def save_archive(
@@ -98,7 +102,7 @@ def save_archive(
         def on_dumped() -> None:
             assert seen.pickle_bytes is not None
             on_size(known.size(seen.pickle_bytes, list(seen.storages.items())))
-            if apart or any(storage.device.type != "cpu" for storage in seen.held.values()):
+            if apart or not all(map(_is_near, seen.held.values())):
                 stack.enter_context(_skipping())
 
         module = pickle_module(seen, on_dumped=on_dumped)

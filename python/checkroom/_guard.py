@@ -19,10 +19,10 @@ from checkroom import _core
 from checkroom._core import format_size
 from checkroom._errors import DiskFullError
 from checkroom._options import GuardOptions
-from checkroom._writing import save_into
+from checkroom._writing import save_into, writes_archives
 
 __all__ = [
-    "Decision", "Guard", "Outcome", "Ticket", "item_as_dict", "item_from_dict", "shortage", "valid_items",
+    "Decision", "Guard", "Outcome", "Ticket", "Written", "item_as_dict", "item_from_dict", "shortage", "valid_items",
 ]
 
 Removal = tuple[str, str]  # name, reason
@@ -93,6 +93,23 @@ class Outcome:
     top_k: tuple[str, ...] = ()
     items: tuple[dict[str, Any], ...] = ()
     removed_first: tuple[Removal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that was written and published.
+
+    Args:
+        bytes: Its size.
+        serialise_seconds: For the pickling pass, until the size was known.
+        write_seconds: Until the last byte was handed over.
+        sync_seconds: Until it was on the disk, looked at, and had its name.
+    """
+
+    bytes: int
+    serialise_seconds: float
+    write_seconds: float
+    sync_seconds: float
 
 
 @dataclass
@@ -233,34 +250,48 @@ class Guard:
         """Writes a checkpoint under its ticket; every failure ends in the ticket, none is raised."""
         ticket.taken = True
         try:
-            ticket.bytes = self.save(ticket.name, checkpoint, admitted=ticket.admitted, ticket=ticket)
+            ticket.bytes = self.save(ticket.name, checkpoint, admitted=ticket.admitted, ticket=ticket).bytes
         except BaseException as error:
             ticket.error = error
             if not isinstance(error, Exception):
                 raise  # the user's Ctrl-C is not ours to keep
 
-    def save(self, name: str, checkpoint: Any, *, admitted: int = 0, ticket: Ticket | None = None) -> int:
-        """Stages, writes and publishes one file, a second time into a new one if the disk fails; returns its bytes.
+    def save(
+        self, name: str, checkpoint: Any, *, admitted: int = 0, ticket: Ticket | None = None, verify: bool = False
+    ) -> Written:
+        """Stages, writes, looks at and publishes one file, a second time into a new one if the disk fails.
+
+        Args:
+            name: Its final name.
+            checkpoint: What is saved.
+            admitted: Bytes for which there was found to be room.
+            ticket: The callback's leave, where it is a save of its own.
+            verify: Is all of the file read back before it gets its name, and not its structure alone?
 
         Raises:
             DiskFullError: There is no room; nothing of the file stays.
+            DamagedFileError: What was read back is not what was written, twice; the files are kept aside.
             OSError: The disk failed; nothing of the file stays.
         """
         try:
-            return self._write_once(name, checkpoint, admitted, ticket)
+            return self._write_once(name, checkpoint, admitted, ticket, verify)
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
             # After an fsync that failed the kernel may have dropped the pages and call them clean: only the same
             # bytes in a new file can still become durable.
             _log.warning("%s: %s; writing it again", name, error)
-        return self._write_once(name, checkpoint, admitted, ticket)
+        return self._write_once(name, checkpoint, admitted, ticket, verify)
 
-    def _write_once(self, name: str, checkpoint: Any, admitted: int, ticket: Ticket | None) -> int:
+    def _write_once(
+        self, name: str, checkpoint: Any, admitted: int, ticket: Ticket | None, verify: bool
+    ) -> Written:
+        times = [time.monotonic()]
         staged = self.store.stage(name)
         try:
 
             def on_size(exact: int) -> None:
+                times.append(time.monotonic())
                 # The figure that the save was admitted for was a forecast: what it really needs may be more. A save
                 # without a ticket (by hand, the tuner) was not admitted at all so far.
                 if exact > admitted:
@@ -268,10 +299,17 @@ class Guard:
                 staged.reserve(exact)
 
             save_into(checkpoint, staged, on_size=on_size)
-            return self.store.publish(staged, name)
+            times.append(time.monotonic())
+            # Whoever has put something else in the place of torch.save may have written anything.
+            check: Any = None if not writes_archives() else "whole" if verify else "structure"
+            size = self.store.publish(staged, name, check=check)
+            times.append(time.monotonic())
         except BaseException:
             staged.abandon()
             raise
+        if len(times) == 3:  # the size was not told
+            times.insert(1, times[0])
+        return Written(size, *(after - before for before, after in zip(times, times[1:])))
 
     def _readmit(self, name: str, ticket: Ticket | None, exact: int) -> None:
         """Asks again, for the exact size; lets go what only now has to go first."""

@@ -37,11 +37,15 @@ class Seen:
         storages: Bytes of each storage by its key, in the order of the file.
         identities: The same by the identity of the data.
         pickle_bytes: The length of the pickle, once it is complete.
+        holds: Are the storages themselves wanted?
+        held: Each storage by its key, where they are.
     """
 
     storages: dict[str, int] = field(default_factory=dict)
     identities: dict[int, int] = field(default_factory=dict)
     pickle_bytes: int | None = None
+    holds: bool = False
+    held: dict[str, Any] = field(default_factory=dict)
 
 
 def pickle_module(
@@ -66,6 +70,8 @@ def pickle_module(
                 if found is not None:
                     storage = getattr(obj, "_untyped_storage", obj)
                     seen.storages[found[2]] = seen.identities[storage._cdata] = storage.nbytes()
+                    if seen.holds:
+                        seen.held[found[2]] = storage
                     location = None if ghosts is None else ghosts.location(storage)
                     if location is not None:
                         found = (*found[:3], location, *found[4:])

@@ -13,7 +13,7 @@ from typing import Any
 
 from checkroom._core import archive_size
 
-__all__ = ["Dialect", "alignment", "dialect", "probe", "pytorch_save"]
+__all__ = ["Dialect", "alignment", "computes_checksums", "dialect", "probe", "pytorch_save"]
 
 logger = logging.getLogger("checkroom")
 
@@ -42,6 +42,14 @@ def alignment() -> int:
 
     configured = getattr(torch.serialization, "_get_storage_alignment", None)
     return 64 if configured is None else int(configured())
+
+
+def computes_checksums() -> bool:
+    """Does PyTorch write checksums, as configured at this moment?"""
+    import torch.serialization
+
+    configured = getattr(torch.serialization, "get_crc32_options", None)
+    return True if configured is None else bool(configured())
 
 
 def pytorch_save(*args: Any, **kwargs: Any) -> None:

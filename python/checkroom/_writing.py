@@ -14,10 +14,12 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from checkroom._archive import drives, save_archive
+from checkroom._core import StagedFile
 from checkroom._pickling import Seen, can_measure, measure, pickle_module
 from checkroom._torch_zip import Dialect, dialect, probe, pytorch_save
 
-__all__ = ["Target", "save_into"]
+__all__ = ["Target", "save_into", "writes_archives"]
 
 logger = logging.getLogger("checkroom")
 
@@ -133,12 +135,20 @@ def _can_spy() -> bool:
     return True
 
 
+def writes_archives() -> bool:
+    """Is what :func:`save_into` writes PyTorch's zip? Not if somebody has put something else under ``torch.save``."""
+    import torch.serialization
+
+    return torch.save is torch.serialization.save
+
+
 def save_into(obj: Any, target: Target, *, on_size: Callable[[int], None] | None = None) -> int:
     """Writes exactly the bytes of ``torch.save(obj, target)``, and tells how many before the first one.
 
     Args:
         obj: What is saved.
-        target: The staged file, or another file object; short writes are completed.
+        target: The staged file, into which the core writes by itself, or another file object, into which PyTorch
+            does; short writes are completed.
         on_size: Called once with the exact size in bytes, before anything is written. It may raise: then nothing is
             written. It is not called where the installed PyTorch does not let the size be known.
 
@@ -158,7 +168,6 @@ def save_into(obj: Any, target: Target, *, on_size: Callable[[int], None] | None
     """
     import torch
 
-    sink = _Sink(target)
     announced: list[int] = []
 
     def announce(size: int) -> None:
@@ -166,6 +175,12 @@ def save_into(obj: Any, target: Target, *, on_size: Callable[[int], None] | None
         if on_size is not None:
             on_size(size)
 
+    driven = drives() if isinstance(target, StagedFile) else None
+    if driven is not None:
+        assert isinstance(target, StagedFile)
+        save_archive(obj, target, driven, on_size=announce)
+        return target.bytes_written
+    sink = _Sink(target)
     known = dialect()
     if known is not None and _can_spy():
         _spied_save(obj, sink, announce, known, torch.save)
