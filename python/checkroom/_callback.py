@@ -47,11 +47,12 @@ class GuardMixin(SavingMixin):
         keep: Sequence[KeepRuleLike] = (),
         last_as: LastAs = "auto",
         durable: bool = True,
+        verify: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         options = GuardOptions(
-            min_free, max_size, preflight, when_full, wait_minutes, prune_first, keep, last_as, durable
+            min_free, max_size, preflight, when_full, wait_minutes, prune_first, keep, last_as, durable, verify
         )
         for field in fields(options):
             setattr(self, field.name, getattr(options, field.name))
@@ -67,6 +68,7 @@ class GuardMixin(SavingMixin):
         self._last_before = None
         self._reasons = {}
         self._pending = None
+        self._read_back = None
         self._outcome = None
         self._start_step = 0
 
@@ -77,7 +79,7 @@ class GuardMixin(SavingMixin):
 
     def __getstate__(self) -> dict[str, Any]:
         # The store, its thread and the CheckpointIO belong to one process and one fit.
-        return {**self.__dict__, "_guard": None, "_io": None, "_guarding": False}
+        return {**self.__dict__, "_guard": None, "_io": None, "_guarding": False, "_read_back": None}
 
     # -- state
 
@@ -129,6 +131,7 @@ class GuardMixin(SavingMixin):
                 self._io.guard_directory(self._guard)
 
     def _close(self) -> None:
+        self._end_read_back_alone()
         guard, io = self._guard, self._io
         self._guard, self._io, self._guarding = None, None, False
         if guard is None:
@@ -166,6 +169,8 @@ class GuardMixin(SavingMixin):
         """Lightning's last `last`, but nothing under ``fast_dev_run``."""
         if not trainer.fast_dev_run and hasattr(super(), "on_train_end"):
             super().on_train_end(trainer, pl_module)  # type: ignore[misc]
+        if self._guarding:
+            self._end_read_back(trainer)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Lightning's save on an exception; a failure of ours never replaces the user's error."""

@@ -67,7 +67,7 @@ class CheckroomIOMixin:
         directory, name = os.path.split(target)
         guard = self._guards.get(directory)
         if guard is not None:
-            guard.save(name, checkpoint)
+            guard.save(name, checkpoint, verify=guard.options.verify)
             return
         save(checkpoint, target)  # the user's own, somewhere else: the same writing, nothing watched
 

@@ -191,6 +191,7 @@ class Guard:
     def __init__(self, directory: str, policy: _core.RetentionPolicy, options: GuardOptions) -> None:
         self.directory = os.path.abspath(directory)
         self.options = options
+        self._resumed_from: str | None = None
         self.store = _core.Store(
             self.directory,
             policy,
@@ -212,6 +213,7 @@ class Guard:
         resumed_from: str | None,
     ) -> tuple[tuple[Removal, ...], tuple[dict[str, Any], ...]]:
         """Takes over what an earlier fit left: what has vanished is dropped; returns what leaves and what stays."""
+        self._resumed_from = resumed_from
         plan = self.store.adopt(
             [item_from_dict(item) for item in items], last=last, last_files=last_files, resumed_from=resumed_from
         )
@@ -250,7 +252,10 @@ class Guard:
         """Writes a checkpoint under its ticket; every failure ends in the ticket, none is raised."""
         ticket.taken = True
         try:
-            ticket.bytes = self.save(ticket.name, checkpoint, admitted=ticket.admitted, ticket=ticket).bytes
+            # A file of the inventory is read back later, beside the training: unless it takes the place of another.
+            now = self.options.verify and (not ticket.tracked or os.path.lexists(ticket.path))
+            written = self.save(ticket.name, checkpoint, admitted=ticket.admitted, ticket=ticket, verify=now)
+            ticket.bytes = written.bytes
         except BaseException as error:
             ticket.error = error
             if not isinstance(error, Exception):
@@ -365,6 +370,34 @@ class Guard:
     def remove(self, name: str) -> None:
         """Moves a checkpoint into the trash; the reaper gives its blocks back."""
         self.store.trash(name)
+
+    def reject(
+        self, name: str, items: Sequence[dict[str, Any]], *, last: str | None, had_last: bool
+    ) -> str:
+        """A published file is damaged: it goes aside, and the inventory is the one before it.
+
+        Args:
+            name: The file.
+            items: The inventory before it.
+            last: What ``last`` is called now; it may share the file's blocks.
+            had_last: Was there a ``last`` of that name before?
+
+        Returns:
+            Where the file lies now.
+
+        Raises:
+            OSError: The disk failed.
+        """
+        aside = self.store.set_aside(name)
+        newest = items[-1]["name"] if items else None
+        if last is not None and last != name:
+            if newest is not None and had_last:
+                self.store.link_last(newest, last)
+            else:
+                self.store.trash(last)
+        files = () if last is None else (last,)
+        self.adopt(items, last=newest if had_last else None, last_files=files, resumed_from=self._resumed_from)
+        return str(aside)
 
     def drain(self, seconds: float | None = None) -> int:
         """Waits for the reaper; returns the bytes that came back."""

@@ -102,6 +102,7 @@ class LastMixin:
 
     def _save_own_last(self, trainer: Any, path: str, before: dict[str, Any]) -> bool:
         """`last` as a file of its own: nothing was saved at this step that it could share."""
+        self._end_read_back(trainer)
         item = Item(
             os.path.basename(path), self._sizes.expected, epoch=trainer.current_epoch, step=trainer.global_step
         )

@@ -72,6 +72,7 @@ class GuardOptions:
         keep: Rules beyond the top k.
         last_as: How ``last.ckpt`` is made: sharing blocks where it can (``"auto"``), a hard link, or a copy.
         durable: ``False``: no fsync; a power cut may take acknowledged checkpoints.
+        verify: Read each file back from the disk before what it replaces is pruned.
 
     Raises:
         ValueError: A value is wrong; it is quoted.
@@ -86,12 +87,13 @@ class GuardOptions:
     keep: Sequence[KeepRuleLike] = ()
     last_as: LastAs = "auto"
     durable: bool = True
+    verify: bool = False
 
     def __post_init__(self) -> None:
         _choice("preflight", self.preflight, ("error", "warn", "off"))
         _choice("when_full", self.when_full, ("skip", "wait", "stop", "error"))
         _choice("last_as", self.last_as, ("auto", "link", "copy"))
-        for name in ("prune_first", "durable"):
+        for name in ("prune_first", "durable", "verify"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}={getattr(self, name)!r} is neither True nor False")
         minutes = self.wait_minutes

@@ -21,6 +21,7 @@ from checkroom._guard import Decision, Guard, Outcome, Ticket
 from checkroom._last import LastMixin, SaveFailedError
 from checkroom._options import GuardOptions
 from checkroom._preflight import Sizes
+from checkroom._verifying import VerifyingMixin
 from checkroom._rank_zero import of_rank_zero
 
 __all__ = ["SaveFailedError", "SavingMixin"]
@@ -29,7 +30,7 @@ _POLL_SECONDS = 5.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class SavingMixin(LastMixin):
+class SavingMixin(VerifyingMixin, LastMixin):
     """The decision points, the write and removal of a guarded ModelCheckpoint."""
 
     if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class SavingMixin(LastMixin):
         self, trainer: Any, monitor_candidates: dict[str, Any], current: Any, displaced: str | None
     ) -> None:
         """One save: decide, mirror the plan, write, settle, prune."""
+        self._end_read_back(trainer)
         monitor_candidates = of_rank_zero(trainer, monitor_candidates)
         current = None if current is None else monitor_candidates[self.monitor]
         if current is not None and bool(current != current):  # NaN is stored as the worst there is
@@ -150,7 +152,10 @@ class SavingMixin(LastMixin):
         if self.save_last == "link" and self._last_before is not None and self._links_itself():
             # It is about to be made once more, in its turn; but what it points at may be about to go.
             self._symlink_last(trainer, path, self.last_model_path)
-        self._prune(trainer, outcome.removes, path)
+        if self.guard_options.verify:
+            self._begin_read_back(item.name, before, inventory, outcome.removes)
+        else:
+            self._prune(trainer, outcome.removes, path)
         return False
 
     def _wants_to_wait(self, trainer: Any, outcome: Outcome, deadline: float) -> bool:

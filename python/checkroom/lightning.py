@@ -65,6 +65,8 @@ class ModelCheckpoint(GuardMixin, _ModelCheckpoint):
         last_as: ``"auto"`` shares blocks with the newest save (a reflink where the filesystem has it, else a hard
             link), ``"link"`` is a hard link, ``"copy"`` a file of its own.
         durable: ``False``: no fsync; a power cut may then take checkpoints that were acknowledged.
+        verify: Read each file back from the disk, beside the training, before what it replaces is pruned. One that is
+            damaged is kept aside, and the save counts as failed.
         **kwargs: Lightning's own arguments.
 
     Raises:

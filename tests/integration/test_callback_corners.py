@@ -266,12 +266,12 @@ def test_after_an_input_output_error_the_bytes_are_written_into_a_new_file(tmp_p
         def __getattr__(self, name: str) -> Any:
             return getattr(self.store, name)
 
-        def publish(self, staged: Any, name: str) -> int:
+        def publish(self, staged: Any, name: str, **more: Any) -> int:
             inodes.append(os.stat(staged.path).st_ino)
             if len(inodes) == 2:
                 self.kept = open(staged.path, "rb")  # its inode must not be given out again
                 raise OSError(errno.EIO, os.strerror(errno.EIO), staged.path)
-            return int(self.store.publish(staged, name))
+            return int(self.store.publish(staged, name, **more))
 
     class Watched(Model):
         def on_train_start(self) -> None:
