@@ -76,8 +76,10 @@ std::vector<const Entry*> in_file_order(const Directory& directory) {
   std::vector<const Entry*> entries;
   entries.reserve(directory.entries.size());
   for (const Entry& entry : directory.entries) entries.push_back(&entry);
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const Entry* a, const Entry* b) { return a->header < b->header; });
+  // Those at one place in the order of the directory, which is that of their addresses.
+  std::sort(entries.begin(), entries.end(), [](const Entry* a, const Entry* b) {
+    return a->header != b->header ? a->header < b->header : a < b;
+  });
   return entries;
 }
 

@@ -96,7 +96,10 @@ class ArchiveHandle {
 std::span<const std::byte> memory_at(std::uintptr_t address, std::int64_t bytes) {
   if (bytes < 0) throw Error::invalid("a memory of " + std::to_string(bytes) + " bytes");
   if (address == 0 && bytes > 0) throw Error::invalid("memory at address 0");
-  return {reinterpret_cast<const std::byte*>(address), static_cast<std::size_t>(bytes)};
+  // PyTorch gives the address of a storage as a number.
+  const auto* start =
+      reinterpret_cast<const std::byte*>(address);  // NOLINT(performance-no-int-to-ptr)
+  return {start, static_cast<std::size_t>(bytes)};
 }
 
 void bind_writer(py::module_& module) {
