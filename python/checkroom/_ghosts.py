@@ -16,15 +16,17 @@ class Ghosts:
 
     Args:
         locations: The device of each ghost, by its storage.
+        home: Where what is on the meta device now will lie once it has memory.
     """
 
     locations: dict[int, str] = field(default_factory=dict)
+    home: str = "cpu"
     _alive: list[Any] = field(default_factory=list)  # a storage's identity is its own only while it lives
 
     def add(self, tensor: Any, device: str) -> Any:
         """This meta tensor stands for one on ``device``; returns the tensor."""
         self._alive.append(tensor)
-        self.locations[tensor.untyped_storage()._cdata] = device
+        self.locations[tensor.untyped_storage()._cdata] = self.home if device == "meta" else device
         return tensor
 
     def location(self, storage: Any) -> str | None:

@@ -161,7 +161,7 @@ class _Draft:
 
     def __init__(self, trainer: Any, run: Run, moment: Moment, weights_only: bool, known: _Known) -> None:
         self.trainer, self.run, self.moment = trainer, run, moment
-        self.ghosts, self.findings = Ghosts(), Findings()
+        self.ghosts, self.findings = Ghosts(home=str(trainer.strategy.root_device)), Findings()
         self.handed: dict[str, Any] = {}
         counters = counters_of(run, trainer, moment)
         self._finetuning = finetuning_callback(trainer)
@@ -172,6 +172,7 @@ class _Draft:
             return predictions[-1].least
 
         self.checkpoint = quiet_dump(trainer, weights_only, optimizer_state, self.findings)
+        self._take_for_real(self.checkpoint.get("state_dict"))
         self.settings = list(self._counter_settings(counters))
         self.parts: list[_Either] = []
         if not weights_only:
@@ -183,6 +184,16 @@ class _Draft:
             self._put_callbacks(counters, known)
         if moment.guessed:
             self.findings.unsure("manual optimization: every batch is taken to step each optimizer once")
+
+    def _take_for_real(self, weights: Any) -> None:
+        """Weights on the meta device will have memory by the time that they are saved."""
+        import torch
+
+        tensors = weights.values() if isinstance(weights, Mapping) else ()
+        for tensor in (one for one in tensors if isinstance(one, torch.Tensor) and one.is_meta):
+            if self.ghosts.location(tensor.untyped_storage()) is None:
+                self.ghosts.add(tensor, "meta")
+                self.findings.assume(f"weights on the meta device will lie on {self.ghosts.home}")
 
     def _predict(self, optimizer: Any, counters: Counters, first: bool) -> Prediction:
         now, then = self.trainer.global_step, counters.spans[("global_step",)]
