@@ -147,7 +147,7 @@ void bind_staged_file(py::module_& module) {
           "    OSError: The disk failed; nothing of the file stays.")
       .def(
           "flush", [](StagedHandle& /*handle*/) {},
-          "Does nothing: no byte waits in a buffer of ours.")
+          "Does nothing: what is on its way to the disk is there before the file gets its name.")
       .def(
           "tell",
           [](StagedHandle& handle) {

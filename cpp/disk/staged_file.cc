@@ -118,7 +118,7 @@ void StagedFile::try_reserve(std::int64_t bytes) {
 
 std::span<std::byte> StagedFile::room() {
   expect_usable();
-  sealed_ = false;
+  sealed_ = synced_ = false;
   return writing([&] {
     if (!writer_) {
       const WriteMode best = seeked_ ? WriteMode::kPaced : WriteMode::kDirect;
@@ -208,13 +208,16 @@ void StagedFile::seal(bool durable) {
 }
 
 void StagedFile::do_seal(bool durable) {
-  if (sealed_) return;
-  flush();
-  writer_.reset();
-  // Blocks reserved beyond the end stay taken until the file is cut, even to the size it has.
-  if (reserved_ > size_ || padded_) file_->truncate(size_);
-  if (durable) file_->sync();
-  sealed_ = true;
+  if (!sealed_) {
+    flush();
+    writer_.reset();
+    // Blocks reserved beyond the end stay taken until the file is cut, even to the size it has.
+    if (reserved_ > size_ || padded_) file_->truncate(size_);
+    sealed_ = true;
+  }
+  if (!durable || synced_) return;
+  file_->sync();
+  synced_ = true;
 }
 
 void StagedFile::keep_as(const std::string& path) {

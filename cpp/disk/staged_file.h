@@ -88,6 +88,7 @@ class StagedFile final : public Sink {
   bool seeked_ = false;                  // the bytes do not come one after the other
   bool padded_ = false;                  // it may be longer than size_
   bool sealed_ = false;                  // nothing was written since it was
+  bool synced_ = false;                  // likewise
   std::optional<Error> failure_;
   std::int64_t position_ = 0;
   std::int64_t size_ = 0;

@@ -85,6 +85,34 @@ TEST_F(Staged, SyncsBeforeItRenamesAndTheDirectoryAfter) {
   EXPECT_EQ(filesystem_.calls({"truncate", "fsync", "close", "rename"}), expected);
 }
 
+TEST_F(Staged, IsSealedOnceUnlessSomethingIsWrittenAfterIt) {
+  auto file = stage();
+  file->write(as_bytes("x"));
+  file->seal(false);
+  EXPECT_EQ(testing::read_file(file->path()), "x") << "it can be read back";
+  EXPECT_TRUE(filesystem_.calls({"fsync"}).empty());
+  file->seal(true);
+  file->seal(true);
+  EXPECT_EQ(filesystem_.calls({"fsync"}).size(), 1U);
+  file->write(as_bytes("y"));
+  filesystem_.clear_calls();
+  file->publish(destination());
+  EXPECT_EQ(filesystem_.calls({"fsync"}).size(), 2U) << "the file anew, and its directory";
+  EXPECT_EQ(testing::read_file(target()), "xy");
+}
+
+TEST_F(Staged, CanBeKeptUnderAnotherName) {
+  auto file = stage();
+  file->write(as_bytes("odd"));
+  file->keep_as(directory_ / "aside");
+  EXPECT_EQ(testing::read_file(directory_ / "aside"), "odd");
+  EXPECT_TRUE(testing::names_in(staging()).empty());
+  EXPECT_FALSE(testing::exists(target()));
+  file.reset();
+  EXPECT_TRUE(testing::exists(directory_ / "aside"));
+  EXPECT_EQ(filesystem_.open_descriptors(), 0U);
+}
+
 TEST_F(Staged, TellsItsOwnerByItsName) {
   auto file = stage();
   const std::string name = std::filesystem::path(file->path()).filename();
