@@ -21,7 +21,7 @@ from checkroom._guard import Decision, Guard, Outcome, Ticket
 from checkroom._last import LastMixin, SaveFailedError
 from checkroom._options import GuardOptions
 from checkroom._preflight import Sizes
-from checkroom._verifying import VerifyingMixin
+from checkroom._verifying import VerifyingMixin, newest_of
 from checkroom._rank_zero import of_rank_zero
 
 __all__ = ["SaveFailedError", "SavingMixin"]
@@ -227,8 +227,7 @@ class SavingMixin(VerifyingMixin, LastMixin):
         if self._refusals == 1:
             line += self._way_out(decision)
         if self._refusals >= 3:
-            newest = self._inventory[-1]["name"] if self._inventory else None
-            line += f"; {self._refusals} saves in a row were refused, the newest checkpoint is {newest or 'none'}"
+            line += f"; {self._refusals} saves in a row were refused, {newest_of(self._inventory)}"
         if options.when_full == "error":
             raise DiskFullError(
                 message=f"{name} was not saved: {decision.shortage}",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from checkroom import _mirror
 from checkroom._guard import Guard, Removal
 
-__all__ = ["ReadBack", "VerifyingMixin"]
+__all__ = ["ReadBack", "VerifyingMixin", "newest_of"]
 
 
 @dataclass
@@ -123,8 +123,12 @@ class VerifyingMixin:
             return f"its place ({type(error).__name__}: {error})"
 
     def _say_damaged(self, pending: ReadBack, fault: str, aside: str | None) -> None:
-        newest = pending.inventory[-1]["name"] if pending.inventory else "none"
         self._warn(
             f"checkroom: {pending.name} is damaged on the disk: {fault}; it is kept as {aside}, what it was to replace "
-            f"stays, the newest checkpoint is {newest}"
+            f"stays, {newest_of(pending.inventory)}"
         )
+
+
+def newest_of(inventory: tuple[dict[str, Any], ...]) -> str:
+    """The newest checkpoint, for a person."""
+    return f"the newest checkpoint is {inventory[-1]['name']}" if inventory else "there is no checkpoint yet"
