@@ -140,7 +140,13 @@ class _State:
         coming = self._named(earlier if everything else _ends(earlier, limit), (), fullest)
         if here:
             options = [self._named([save], coming, fullest)[0] for save in here]
-            coming.append((max if fullest else min)(options, key=lambda save: len(save.path)))
+            # One that takes the name of a file that it knows adds no entry.
+            known = self._known_names()
+            coming.append(
+                (max if fullest else min)(
+                    options, key=lambda save: (os.path.basename(save.path) not in known, len(save.path))
+                )
+            )
         if not coming:
             return state
         current = coming[-1]
@@ -166,6 +172,10 @@ class _State:
             path = self._path(place, self.callback.CHECKPOINT_NAME_LAST, {self.callback.last_model_path}, (), True)
             ends.append({**state, "last_model_path": path})
         return min(ends, key=_last_length), max(ends, key=_last_length)
+
+    def _known_names(self) -> set[str]:
+        inventory = self.callback._inventory if self.ours else ()
+        return {*map(os.path.basename, self.callback.best_k_models), *(item["name"] for item in inventory)}
 
     def _is_there(self, path: str) -> bool:
         """Ours drops what has vanished from the directory when a run goes on."""
