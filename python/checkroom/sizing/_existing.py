@@ -6,10 +6,10 @@ import os
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
-from checkroom.sizing._scan import Container, PickleError, Storage, scan
+from checkroom.sizing._scan import PickleError, scan
+from checkroom.sizing._split import size_of
 from checkroom.sizing._types import CheckpointSize
 
 __all__ = ["from_checkpoint"]
@@ -18,8 +18,6 @@ __all__ = ["from_checkpoint"]
 _MOST_PICKLE_BYTES = 512 * 1024 * 1024
 # What zipfile raises over a file that is not as it should be.
 _DAMAGE = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error)
-_WEIGHTS = frozenset({"state_dict", "model", "model_state_dict", "module"})
-_OPTIMIZERS = frozenset({"optimizer_states", "optimizer", "optimizers", "optimizer_state_dict"})
 
 
 def from_checkpoint(path: str | os.PathLike[str]) -> CheckpointSize:
@@ -32,7 +30,8 @@ def from_checkpoint(path: str | os.PathLike[str]) -> CheckpointSize:
         path: A file written by ``torch.save`` (also by Lightning).
 
     Returns:
-        The exact size in bytes. A file without the usual keys, such as a bare state dict, counts as weights.
+        The exact size in bytes, with its ``split`` by top-level keys and by the leading parts of the parameters' names.
+        A file without the usual keys, such as a bare state dict, counts as weights.
 
     Raises:
         ValueError: The file is not such a checkpoint, or is damaged; it is named.
@@ -41,9 +40,13 @@ def from_checkpoint(path: str | os.PathLike[str]) -> CheckpointSize:
     Example:
         >>> import tempfile, torch
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     torch.save({"state_dict": {"w": torch.zeros(1000)}}, f"{folder}/a.ckpt")
-        ...     from_checkpoint(f"{folder}/a.ckpt").weights
-        4000
+        ...     weights = {"net.backbone.weight": torch.zeros(1000), "net.head.weight": torch.zeros(10)}
+        ...     torch.save({"epoch": 3, "state_dict": weights}, f"{folder}/a.ckpt")
+        ...     size = from_checkpoint(f"{folder}/a.ckpt")
+        >>> size.weights
+        4040
+        >>> [(share.name, share.weights) for share in size.split.by_module]
+        [('net.backbone', 4000), ('net.head', 40)]
     """
     name = os.fspath(path)
     with open(name, "rb", opener=_without_waiting) as file:
@@ -57,13 +60,11 @@ def from_checkpoint(path: str | os.PathLike[str]) -> CheckpointSize:
         file.seek(0)
         try:
             with zipfile.ZipFile(file) as archive:
-                shares = _shares(*_read(archive, total))
+                return size_of(*_read(archive, total), total)
         except PickleError as error:
             raise ValueError(f"{name!r} cannot be read: {error}") from error
         except _DAMAGE as error:
             raise ValueError(f"{name!r} is truncated or damaged: {error}") from error
-    weights, optimizer = shares["weights"], shares["optimizer"]
-    return CheckpointSize(total=total, weights=weights, optimizer=optimizer, other=total - weights - optimizer)
 
 
 def _without_waiting(name: str | bytes, flags: int) -> int:
@@ -103,46 +104,3 @@ def _read(archive: zipfile.ZipFile, total: int) -> tuple[Any, dict[str, int]]:
     root = scan(archive.read(entry))
     data = f"{prefix}data/"
     return root, {name[len(data) :]: e.file_size for name, e in entries.items() if name.startswith(data)}
-
-
-def _shares(root: Any, sizes: dict[str, int]) -> dict[str, int]:
-    """Bytes of storages under weights, optimizer and the rest; each storage counts where it is met first."""
-    shares = {"weights": 0, "optimizer": 0, "other": 0}
-    seen: set[int] = set()
-    counted: set[str] = set()
-    for share, value in _parts(root):
-        for storage in _storages(value, seen):
-            if storage.key in counted:
-                continue
-            counted.add(storage.key)
-            if storage.key not in sizes:
-                raise PickleError(f"its storage {storage.key!r} is missing")
-            shares[share] += sizes[storage.key]
-    return shares
-
-
-def _parts(root: Any) -> Iterator[tuple[str, Any]]:
-    pairs = list(root.pairs()) if isinstance(root, Container) else []
-    keys = {key for key, _ in pairs if isinstance(key, str)}
-    if not keys & (_WEIGHTS | _OPTIMIZERS):
-        yield "weights", root
-        return
-    for key, value in pairs:
-        if key in _WEIGHTS:
-            yield "weights", value
-        elif key in _OPTIMIZERS:
-            yield "optimizer", value
-        else:
-            yield "other", value
-
-
-def _storages(value: Any, seen: set[int]) -> Iterator[Storage]:
-    """Every storage below a value, in order; what was walked before is not walked again."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, Storage):
-            yield item
-        elif isinstance(item, Container) and id(item) not in seen:
-            seen.add(id(item))
-            waiting.extend(reversed(item.children))

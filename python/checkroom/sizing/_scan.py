@@ -1,8 +1,8 @@
 """The structure of a pickle, without building one object of it.
 
 A stack machine over an allow-list of opcodes: containers become lists of their children, storages become their key,
-strings and numbers stay, and whatever a class or a function would have made becomes a container of its arguments. Time
-and memory are bounded by the length of the pickle.
+classes and functions their name, strings and whole numbers stay, and whatever a class or a function would have made
+becomes a container of it and its arguments. Time and memory are bounded by the length of the pickle.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Container", "PickleError", "Storage", "scan"]
+__all__ = ["Container", "Global", "PickleError", "Storage", "scan"]
 
 
 class PickleError(ValueError):
@@ -21,9 +21,22 @@ class PickleError(ValueError):
 
 @dataclass(frozen=True)
 class Storage:
-    """Tensor data: the name of its record in ``data/``."""
+    """Tensor data.
+
+    Args:
+        key: The name of its record in ``data/``.
+        kind: The class of the storage, such as ``torch.FloatStorage``.
+    """
 
     key: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Global:
+    """A class or a function, of which only the name is known, such as ``torch._utils._rebuild_tensor_v2``."""
+
+    name: str
 
 
 class Container:
@@ -56,7 +69,6 @@ class _Mark:
 
 
 _MARK = _Mark()
-_GLOBAL = object()
 _OTHER = object()
 
 
@@ -96,11 +108,11 @@ class _Machine:
         self.stack.append(_OTHER)
 
     def push_global(self, argument: Any) -> None:
-        self.stack.append(_GLOBAL)
+        self.stack.append(Global(argument.replace(" ", ".")))
 
     def stack_global(self, argument: Any) -> None:
-        self.pop(), self.pop()
-        self.stack.append(_GLOBAL)
+        name, module = self.pop(), self.pop()
+        self.stack.append(Global(f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ""))
 
     def push_container(self, argument: Any) -> None:
         self.stack.append(Container([]))
@@ -169,19 +181,21 @@ class _Machine:
         fields = pid.children if isinstance(pid, Container) else []
         if len(fields) < 3 or fields[0] != "storage" or not isinstance(fields[2], str):
             raise PickleError("its pickle refers to something that is not a storage")
-        self.stack.append(Storage(fields[2]))
+        self.stack.append(Storage(fields[2], fields[1].name if isinstance(fields[1], Global) else ""))
 
     def ignore(self, argument: Any) -> None:
         pass
 
 
 def _actions(machine: _Machine) -> dict[str, Callable[[Any], None]]:
-    numbers = ("BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4", "NONE", "NEWTRUE", "NEWFALSE")
-    others = ("FLOAT", "BINFLOAT", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8")
+    numbers = ("BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4")
+    others = (
+        "NONE", "NEWTRUE", "NEWFALSE", "FLOAT", "BINFLOAT", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+    )  # fmt: skip
     texts = ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING", "SHORT_BINSTRING")
     return {
-        **dict.fromkeys(texts, machine.push_argument),
-        **dict.fromkeys((*numbers, *others), machine.push_other),
+        **dict.fromkeys((*texts, *numbers), machine.push_argument),
+        **dict.fromkeys(others, machine.push_other),
         **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), machine.put),
         **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), machine.get),
         **dict.fromkeys(("EMPTY_DICT", "EMPTY_LIST", "EMPTY_SET", "EMPTY_TUPLE"), machine.push_container),

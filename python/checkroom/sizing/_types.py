@@ -5,9 +5,65 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Bound", "CheckpointSize"]
+__all__ = ["Bound", "CheckpointSize", "KeyShare", "ModuleShare", "Split"]
 
 Bound = Literal["exact", "at least", "at most", "estimate"]
+
+
+@dataclass(frozen=True)
+class KeyShare:
+    """What one top-level key of a checkpoint takes.
+
+    Args:
+        key: Such as ``"state_dict"``; of a file that is itself a state dict ``""``.
+        bytes: Its tensor data that no key before it holds as well, in bytes. What else it holds is in the pickle.
+    """
+
+    key: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ModuleShare:
+    """What one part of the model takes.
+
+    Args:
+        name: The leading parts of its parameters' names, such as ``"model.backbone"``; of those of the outermost
+            module ``""``.
+        weights: Its tensor data, in bytes. A tensor with several names counts under the first.
+        optimizer: The optimizers' states for it, in bytes; ``None``: they could not be told apart.
+    """
+
+    name: str
+    weights: int
+    optimizer: int | None
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the parts of a file share its bytes.
+
+    The bytes of ``by_key`` and ``structure`` add up to the file's size. So do weights and optimizer of ``by_module``,
+    ``not_told_apart``, ``other_tensors`` and ``structure``.
+
+    Args:
+        by_key: The top-level keys, in their order.
+        by_module: The parts of the model, in the order of the weights.
+        not_told_apart: Bytes of the optimizers' states of which it is not proved whose they are.
+        other_tensors: Bytes of tensors that are neither weights nor optimizer states.
+        structure: The pickle and the zip around it, in bytes.
+
+    Example:
+        >>> split = Split((KeyShare("state_dict", 40), KeyShare("loops", 0)), (ModuleShare("net", 40, 0),), 0, 0, 900)
+        >>> sum(share.bytes for share in split.by_key) + split.structure
+        940
+    """
+
+    by_key: tuple[KeyShare, ...]
+    by_module: tuple[ModuleShare, ...]
+    not_told_apart: int
+    other_tensors: int
+    structure: int
 
 
 @dataclass(frozen=True)
@@ -25,6 +81,7 @@ class CheckpointSize:
         least: The smallest that the file can be, as far as known; 0 where nothing is known.
         most: The largest that it can be; ``None`` where nothing is known.
         assumes: What the figure takes for granted and cannot be known yet, for a person to read.
+        split: How its parts share the bytes; only of a file that exists.
 
     Example:
         >>> size = CheckpointSize(total=1500, weights=400, optimizer=800, other=300)
@@ -42,6 +99,7 @@ class CheckpointSize:
     least: int = -1
     most: int | None = -1
     assumes: tuple[str, ...] = ()
+    split: Split | None = None
 
     def __post_init__(self) -> None:
         if self.exact is not (self.bound == "exact"):
