@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _finetuned import save_finetuned
 from _harness import package
 
 import checkroom
@@ -44,7 +45,7 @@ def answer(command: str) -> str:
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert re.findall(r"^```(\w*)$", README, re.MULTILINE).count("") == README.count("```") / 2
     assert {"sh", "python", "text"} == set(re.findall(r"^```(\w+)$", README, re.MULTILINE))
-    assert len(commands()) == 4 and len(blocks("python")) == 2 and len(blocks("text")) == 3
+    assert len(commands()) == 4 and len(blocks("python")) == 2 and len(blocks("text")) == 4
 
 
 @pytest.mark.parametrize("command", commands())
@@ -55,6 +56,20 @@ def test_a_command(command: str) -> None:
 def test_what_the_estimate_shows() -> None:
     shown = next(block for block in blocks("text") if block.startswith("One checkpoint"))
     assert answer(commands()[0]).startswith(shown)
+
+
+def test_what_a_file_shows(tmp_path: Path) -> None:
+    save_finetuned(str(tmp_path / "last.ckpt"))
+    done = subprocess.run(
+        [sys.executable, "-m", "checkroom", "estimate", "--from-checkpoint", "last.ckpt"],
+        cwd=tmp_path, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "120"},
+    )  # fmt: skip
+    shown = next(block for block in blocks("text") if "What is in it, by key" in block)
+    # How long the pickle is, and with it the last digits of the file, depends on PyTorch.
+    same = [[line for line in text.splitlines() if not line.startswith(("zip and", "the file"))] for text in (
+        done.stdout, shown,
+    )]  # fmt: skip
+    assert same[0] == same[1] and len(same[0]) > 10
 
 
 def test_the_example_of_a_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

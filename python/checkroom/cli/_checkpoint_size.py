@@ -35,6 +35,7 @@ class CheckpointSize:
         weights_only: The bounds of the same without optimizer states; ``None``: unknown.
         source: For the reader: where the figure comes from.
         notes: What the reader should know about it.
+        split: What is in the file that it was read from; ``None``: there is none.
     """
 
     least: int
@@ -43,6 +44,7 @@ class CheckpointSize:
     weights_only: tuple[int, int] | None
     source: str
     notes: tuple[str, ...] = ()
+    split: sizing.Split | None = None
 
 
 def checkpoint_size(values: Mapping[str, Given]) -> CheckpointSize:
@@ -109,7 +111,9 @@ def _from_checkpoint(given: Given) -> CheckpointSize:
         raise CommandError(f"{given.where}: {error} ({hint})") from None
     # Lightning leaves out the optimizer's states, and a little of the structure that described them.
     weights_only = size.total - size.optimizer
-    return CheckpointSize(size.total, size.total, size.total, (weights_only, weights_only), f"as {one_line(str(path))}")
+    return CheckpointSize(
+        size.total, size.total, size.total, (weights_only, weights_only), f"as {one_line(str(path))}", split=size.split
+    )
 
 
 def _from_parameters(values: Mapping[str, Given]) -> CheckpointSize:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from checkroom import format_size
+from checkroom.cli._checkpoint_size import CheckpointSize
 from checkroom.cli._estimate_report import EstimateReport, Span
 from checkroom.cli._text import counted, duration, precise_size, size_span
 
-__all__ = ["headline"]
+__all__ = ["checkpoint_line", "headline"]
+
+
+def checkpoint_line(size: CheckpointSize) -> tuple[str, str]:
+    """How large one checkpoint is, and how that is known."""
+    return "One checkpoint", f"{size_span(Span(size.least, size.most))} ({size.source})"
 
 
 def headline(report: EstimateReport) -> tuple[tuple[str, str], ...]:
     """Pairs of what and how much, for example ``("One checkpoint", "6.9 GB (given)")``."""
     request = report.request
-    size = request.checkpoint
-    lines = [("One checkpoint", f"{size_span(Span(size.least, size.most))} ({size.source})")]
+    lines = [checkpoint_line(request.checkpoint)]
     steps = request.steps
     run = counted(request.max_epochs, "epoch")
     if steps.per_epoch is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
+from checkroom.cli._checkpoint_size import CheckpointSize
 from checkroom.cli._console import (
+    Table,
     call_lines,
     escaped,
     fits,
@@ -18,21 +20,20 @@ from checkroom.cli._console import (
     print_table,
 )
 from checkroom.cli._estimate_report import EstimateReport
-from checkroom.cli._headline import headline
+from checkroom.cli._headline import checkpoint_line, headline
 from checkroom.cli._policy import Policy
 from checkroom.cli._remarks import remarks
+from checkroom.cli._split import split_tables
 from checkroom.cli._tables import narrow_tables, tables
 
-__all__ = ["as_markdown", "print_tables"]
+__all__ = ["as_markdown", "print_split", "print_tables", "split_markdown"]
 
 
 def print_tables(report: EstimateReport, console: Console) -> None:
     """Prints the whole report. Where a table is too wide for the console, its narrow form is printed."""
     print_pairs(console, headline(report))
     for wide, narrow in zip(tables(report), narrow_tables(report)):
-        console.print()
-        console.print(Text(wide.title, style="bold"))
-        print_table(console, wide if fits(wide, console.width) else narrow)
+        _print_table(console, wide if fits(wide, console.width) else narrow)
     console.print()
     console.print(Text("To paste", style="bold"))
     for policy in _named_policies(report):
@@ -45,6 +46,32 @@ def print_tables(report: EstimateReport, console: Console) -> None:
         console.print(Text("Remarks", style="bold"))
         for note in notes:
             print_hanging(console, "  - ", note)
+
+
+def print_split(size: CheckpointSize, console: Console) -> None:
+    """Prints what is in one file."""
+    print_pairs(console, [checkpoint_line(size)])
+    for table in split_tables(size):
+        _print_table(console, table)
+
+
+def _print_table(console: Console, table: Table) -> None:
+    console.print()
+    console.print(Text(table.title, style="bold"))
+    print_table(console, table)
+
+
+def split_markdown(size: CheckpointSize) -> str:
+    """What is in one file, as markdown."""
+    name, text = checkpoint_line(size)
+    return "\n".join([f"- {name}: {escaped(text)}", *_markdown_tables(split_tables(size))]) + "\n"
+
+
+def _markdown_tables(printed: Sequence[Table]) -> Iterator[str]:
+    for table in printed:
+        yield ""
+        yield f"## {escaped(table.title)}"
+        yield from markdown_table(table)
 
 
 def as_markdown(report: EstimateReport) -> str:
@@ -60,10 +87,7 @@ def _named_policies(report: EstimateReport) -> Iterator[Policy]:
 def _markdown(report: EstimateReport) -> Iterator[str]:
     for name, text in headline(report):
         yield f"- {name}: {escaped(text)}"
-    for table in tables(report):
-        yield ""
-        yield f"## {escaped(table.title)}"
-        yield from markdown_table(table)
+    yield from _markdown_tables(tables(report))
     yield ""
     yield "## To paste"
     yield ""

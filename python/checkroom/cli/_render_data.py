@@ -7,11 +7,13 @@ import io
 import json
 from typing import Any
 
+from checkroom.cli._checkpoint_size import CheckpointSize
 from checkroom.cli._estimate_report import EstimateReport, Fit, Peak, Row, Scaling, Scenario, Span, StrategyReport
 from checkroom.cli._policy import plain
 from checkroom.cli._remarks import remarks
+from checkroom.cli._split import split_data
 
-__all__ = ["as_csv", "as_data", "as_json"]
+__all__ = ["as_csv", "as_data", "as_json", "split_json"]
 
 FORMAT = 1
 
@@ -26,6 +28,7 @@ def as_data(report: EstimateReport) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "run": _run(report),
+        "checkpoint_split": split_data(report.request.checkpoint),
         "policies": [
             {
                 "name": item.policy.name,
@@ -40,6 +43,11 @@ def as_data(report: EstimateReport) -> dict[str, Any]:
         "verdict": _verdict(report),
         "remarks": list(remarks(report)),
     }
+
+
+def split_json(size: CheckpointSize) -> str:
+    """What is in one file, as a JSON object of its own."""
+    return json.dumps({"format": FORMAT, "checkpoint_split": split_data(size)}, indent=2, allow_nan=False) + "\n"
 
 
 def as_csv(report: EstimateReport) -> str:

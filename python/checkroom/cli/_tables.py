@@ -6,6 +6,7 @@ from checkroom import format_size
 from checkroom.cli._console import Section, Table
 from checkroom.cli._errors import one_line
 from checkroom.cli._estimate_report import EstimateReport, Fit, Peak, Row, Verdict
+from checkroom.cli._split import split_tables
 from checkroom.cli._text import count_span, counted, duration, epochs_range, precise_size, size_span
 
 __all__ = ["narrow_tables", "tables"]
@@ -33,6 +34,7 @@ def _tables(report: EstimateReport, *, narrow: bool) -> tuple[Table, ...]:
         result.append(_strategies(report))
     if report.verdicts:
         result.append(_verdicts(report))
+    result += split_tables(report.request.checkpoint)
     return tuple(result)
 
 

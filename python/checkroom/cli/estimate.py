@@ -74,20 +74,26 @@ def estimate(
 
     checkroom estimate --checkpoint-size 6.9GB --epochs 20 --monitor val_loss --save-top-k 3 --free .
 
+    With --from-checkpoint FILE alone it shows what is in that file.
+
     The exit code is 0 even where the run does not fit; a wrong value ends with 2.
     """
     check_format(format, _FORMATS)
     # The rest waits until it is needed, so that --help answers at once.
+    from checkroom.cli._estimate_request import given_flags
+
+    given = given_flags(context.params)
+    if set(given) == {"from_checkpoint"} and not (run or config or policy or compare or plot):
+        _show_split(given["from_checkpoint"], format)
+        return
     from checkroom.cli._estimate_report import estimate as compute
     from checkroom.cli._estimate_report import run_spec
-    from checkroom.cli._estimate_request import estimate_request, given_flags
+    from checkroom.cli._estimate_request import estimate_request
     from checkroom.cli._plot import Row, Space, check_plot_path
     from checkroom.cli._plot import plot as draw
 
     picture = check_plot_path(plot)
-    request = estimate_request(
-        given_flags(context.params), run=run, config=config, policies=policy or (), compare=compare
-    )
+    request = estimate_request(given, run=run, config=config, policies=policy or (), compare=compare)
     report = compute(request)
     if picture is not None:
         space = Space() if request.free is None else Space(request.free.bytes, request.free.floor)
@@ -104,3 +110,19 @@ def estimate(
         sys.stdout.write(as_markdown(report))
     else:
         print_tables(report, console_for())
+
+
+def _show_split(path: str, format: str) -> None:
+    """What is in a file, without a run."""
+    from checkroom.cli._checkpoint_size import checkpoint_size
+    from checkroom.cli._console import console_for
+    from checkroom.cli._render import print_split, split_markdown
+    from checkroom.cli._render_data import split_json
+    from checkroom.cli._split import split_csv
+    from checkroom.cli._values import Given
+
+    size = checkpoint_size({"from_checkpoint": Given(path, "--from-checkpoint")})
+    if format == "table":
+        print_split(size, console_for())
+    else:
+        sys.stdout.write({"json": split_json, "csv": split_csv, "markdown": split_markdown}[format](size))
