@@ -6,7 +6,7 @@ They travel in the verdict file of a rehearsal; ``docs/formats.md`` says what ea
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ def preflight_figures(
     cap: int | None,
     used: int,
     own: int,
+    traps: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """What a preflight found, for programs.
 
@@ -49,6 +50,7 @@ def preflight_figures(
         cap: Bytes that the directory may hold; ``None``: no cap.
         used: Bytes that it holds of others.
         own: Bytes that it holds of this run: they make room for its next files.
+        traps: What makes a checkpoint larger than it need be: values of ``sizing.Trap``.
     """
     return {
         "checkpoint_bytes": ours.spec.checkpoint_bytes,
@@ -68,6 +70,7 @@ def preflight_figures(
         "have_bytes": admission.have,
         "short_by_bytes": admission.short_by,
         "limit": admission.limit,
+        "traps": [{"kind": trap.kind, "bytes": trap.bytes, "text": trap.text} for trap in traps],
         "run_spec": spec_arguments(ours.spec.replace(max_size=cap)),
     }
 

@@ -19,6 +19,8 @@ from checkroom._sizes import Sizes
 
 __all__ = ["Report", "Sizes", "measure", "preflight", "remarks"]
 
+_MOST_TRAPS = 5  # that get a line of their own
+
 
 @dataclass(frozen=True)
 class Report:
@@ -153,8 +155,9 @@ def _report(callback: Any, trainer: Any, guard: Guard) -> Report:
     text = _text(callback, ours, alone, kept, space, guard, binding, verdict)
     floor = guard.options.floor
     figures = preflight_figures(
-        ours, alone, space, binding, exact=sizes.exact, floor=floor, cap=cap, used=used, own=own
-    )
+        ours, alone, space, binding, exact=sizes.exact, floor=floor, cap=cap, used=used, own=own,
+        traps=sizes.traps,
+    )  # fmt: skip
     return Report(
         text, warning, error, unknown, binding.need, binding.have, binding.short_by, binding.limit, figures
     )
@@ -235,12 +238,20 @@ def _text(
     of_what = " of the cap, which alone decides" if admission.unknown else ""
     rows.append(("verdict", verdict or f"fits, {spare} to spare{of_what}"))
     rows.extend(("note", note) for note in (*sizes.notes, *_not_counted(callback)))
+    rows.extend(("note", text) for text in _larger(sizes))
     rows.extend(("assumed", text) for text in sizes.assumes)
     if not guard.options.durable:
         rows.append(("note", "durable=False: a power cut may take checkpoints that were acknowledged"))
     width = max(len(label) for label, _ in rows)
     lines = [f"  {label:<{width}}  {value}" for label, value in rows]
     return "\n".join([f"checkroom preflight of {guard.directory}", *lines])
+
+
+def _larger(sizes: Sizes) -> list[str]:
+    """What makes the files larger than they need be."""
+    found, rest = sizes.traps[:_MOST_TRAPS], sizes.traps[_MOST_TRAPS:]
+    more = f"{len(rest)} more such things take {format_size(sum(trap.bytes for trap in rest))}"
+    return [*(trap.text for trap in found), *([more] if rest else [])]
 
 
 def _not_counted(callback: Any) -> list[str]:

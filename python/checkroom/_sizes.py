@@ -27,6 +27,7 @@ class Sizes:
         corrected: Has it been looked at again after the first optimizer step?
         notes: What makes it a bound.
         assumes: What it takes for granted.
+        traps: What makes it larger than it need be: values of ``sizing.Trap``.
     """
 
     expected: int = 0
@@ -36,6 +37,7 @@ class Sizes:
     corrected: bool = False
     notes: tuple[str, ...] = ()
     assumes: tuple[str, ...] = ()
+    traps: tuple[Any, ...] = ()
     _moment: Any = None  # that of the first save
 
     @property
@@ -71,6 +73,7 @@ class Sizes:
             trainer, Run(trainer), self._moment, weights_only=callback.save_weights_only, callback=callback
         )
         self.expected, self.bound, self.notes, self.assumes = size.total, size.bound, size.notes, size.assumes
+        self.traps = size.traps
         self.certain, self.typical = size.least or size.total, size.total
 
     def _later(self, callback: Any, trainer: Any) -> int:

@@ -8,6 +8,7 @@ import pytest
 
 from checkroom import KeepBest, KeepEvery, KeepLast, RunSpec, admit, forecast, free_space
 from checkroom._figures import keep_arguments, preflight_figures, spec_arguments, spec_from
+from checkroom.sizing import Trap
 from checkroom._options import keep_rule
 
 RULES = [KeepLast(2), KeepEvery(epochs=3), KeepEvery(steps=10), KeepEvery(hours=1.5), KeepBest(2, "val_acc", "max")]
@@ -37,6 +38,7 @@ def test_the_figures_are_the_forecasts() -> None:
     admission = admit(file_bytes=ours.peak_bytes.most, available=100, floor=10)
     space = free_space("/")
     figures = preflight_figures(ours, alone, space, admission, exact=True, floor=10, cap=None, used=7, own=3)
+    assert figures["traps"] == []
     assert json.loads(json.dumps(figures)) == figures
     assert figures["checkpoint_bytes"] == 1000
     assert figures["peak_bytes"]["checkroom"]["most"] == ours.peak_bytes.most == 3000
@@ -52,7 +54,9 @@ def test_a_run_without_an_end_that_cannot_be_counted_has_no_such_figures() -> No
     ours, alone = forecast(spec), forecast(spec.replace(writer="lightning"))
     admission = admit(file_bytes=1000, available=100)
     figures = preflight_figures(
-        ours, alone, free_space("/"), admission, exact=True, floor=0, cap=None, used=0, own=0
-    )
+        ours, alone, free_space("/"), admission, exact=True, floor=0, cap=None, used=0, own=0,
+        traps=(Trap("view", 5, "x is a view"),),
+    )  # fmt: skip
+    assert figures["traps"] == [{"kind": "view", "bytes": 5, "text": "x is a view"}]
     assert figures["at_rest_bytes"] is None and figures["peak_bytes"] == {"checkroom": None, "lightning": None}
     assert json.loads(json.dumps(figures))["checkpoint_bytes"] == 1000

@@ -6,8 +6,9 @@ Importing this package imports neither PyTorch nor Lightning; what needs PyTorch
 from checkroom.sizing._closed_form import from_parameters
 from checkroom.sizing._existing import from_checkpoint
 from checkroom.sizing._predict import predict_checkpoint
-from checkroom.sizing._types import CheckpointSize, KeyShare, ModuleShare, Split
+from checkroom.sizing._types import CheckpointSize, KeyShare, ModuleShare, Split, Trap
 
 __all__ = [
-    "CheckpointSize", "KeyShare", "ModuleShare", "Split", "from_checkpoint", "from_parameters", "predict_checkpoint",
+    "CheckpointSize", "KeyShare", "ModuleShare", "Split", "Trap", "from_checkpoint", "from_parameters",
+    "predict_checkpoint",
 ]

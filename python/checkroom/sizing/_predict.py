@@ -20,6 +20,7 @@ from checkroom.sizing._optimizers import Prediction, predict_optimizer
 from checkroom.sizing._run import Hook, Run
 from checkroom.sizing._saves import hook_of, is_model_checkpoint, next_save
 from checkroom.sizing._schedulers import Setting, advance_schedulers
+from checkroom.sizing._traps import traps_of
 from checkroom.sizing._types import CheckpointSize
 
 __all__ = ["predict_at", "predict_checkpoint"]
@@ -268,6 +269,7 @@ class _Draft:
             least=at_least,
             most=at_most,
             assumes=tuple(dict.fromkeys(self.findings.assumes)),
+            traps=traps_of(self.trainer, self.handed, most, self.ghosts),
         )
 
     def _measured(self, end: str) -> Measured:

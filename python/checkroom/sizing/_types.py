@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Bound", "CheckpointSize", "KeyShare", "ModuleShare", "Split"]
+__all__ = ["Bound", "CheckpointSize", "KeyShare", "ModuleShare", "Split", "Trap"]
 
 Bound = Literal["exact", "at least", "at most", "estimate"]
 
@@ -66,6 +66,27 @@ class Split:
     structure: int
 
 
+TrapKind = Literal["view", "tensors", "copy", "tie", "frozen states", "frozen weights", "small tensors"]
+
+
+@dataclass(frozen=True)
+class Trap:
+    """Something that makes a checkpoint larger than it need be.
+
+    Args:
+        kind: ``"view"``: a tensor that drags a larger storage along; ``"tensors"``: tensors that are neither weights
+            nor optimizer states, such as one in the hyperparameters; ``"copy"``: the weights a second time;
+            ``"tie"``: one tensor of the model that is several in the file; ``"frozen states"``: optimizer states of
+            parameters that are not trained any more; ``"frozen weights"``; ``"small tensors"``: more zip than data.
+        bytes: What it takes in every file.
+        text: The same for a person to read.
+    """
+
+    kind: TrapKind
+    bytes: int
+    text: str
+
+
 @dataclass(frozen=True)
 class CheckpointSize:
     """The size of one checkpoint file and its shares, all in bytes.
@@ -82,6 +103,7 @@ class CheckpointSize:
         most: The largest that it can be; ``None`` where nothing is known.
         assumes: What the figure takes for granted and cannot be known yet, for a person to read.
         split: How its parts share the bytes; only of a file that exists.
+        traps: What makes the file larger than it need be, the largest first; only of a trainer's checkpoint.
 
     Example:
         >>> size = CheckpointSize(total=1500, weights=400, optimizer=800, other=300)
@@ -100,6 +122,7 @@ class CheckpointSize:
     most: int | None = -1
     assumes: tuple[str, ...] = ()
     split: Split | None = None
+    traps: tuple[Trap, ...] = ()
 
     def __post_init__(self) -> None:
         if self.exact is not (self.bound == "exact"):
