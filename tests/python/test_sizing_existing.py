@@ -188,6 +188,9 @@ HOSTILE = {
         b"}q\x01" + b"".join(b"0}q%c(K\x00h%cK\x01h%cu" % (n + 1, n, n) for n in range(1, 60)) + b"q\x00"
     ),
     "a name of many dots": keyed(b"}q\x00(X\xff\xff\x00\x00" + b"." * 0xFFFF + b"Nu"),
+    "a number of a million digits for a name": keyed(
+        b"}q\x00(\x8b" + struct.pack("<i", 500_000) + b"\x7f" * 500_000 + b"Nu"
+    ),
     "numbers for texts": keyed(b"}q\x00(]K\x01}K\x02)K\x03u"),
     "an index that asks for gigabytes": b"\x80\x02}r\xff\xff\xff\x7f.",
     "a deeply nested key": b"\x80\x02}" + b")" + b"\x85" * 200_000 + b"Ns.",

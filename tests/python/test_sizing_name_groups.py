@@ -31,6 +31,7 @@ def layers(stem: str, count: int) -> list[str]:
         (["net.token", "net.a.w", "net.b.w"], {"net", "net.a", "net.b"}),
         (["net.w.lora_A.default.weight", "net.w.base.weight"], {LORA, "net.w.base"}),
         (["net.adapter.down.w", "net.w.lora_B.weight", "net.w.base.w"], {ADAPTERS, LORA, "net.w.base"}),
+        (["q_lora_A.w", "q.w", "flora_head.w"], {LORA, "q", "flora_head"}),
         # Numbered layers in ranges.
         (layers("net", 50), {f"net.{first}-{first + 4}" for first in range(0, 50, 5)}),
         ([*layers("net", 24), "embed.w"], {"embed", *(f"net.{first}-{first + 2}" for first in range(0, 24, 3))}),

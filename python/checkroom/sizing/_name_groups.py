@@ -35,7 +35,7 @@ def group_labels(names: Sequence[tuple[str, ...]], sizes: Sequence[int]) -> list
 
 
 def _adapter(parts: Sequence[str]) -> str:
-    if any("lora_" in part.lower() for part in parts):
+    if any("_lora_" in f"_{part.lower()}" for part in parts):
         return LORA
     return ADAPTERS if any("adapter" in part.lower() for part in parts) else ""
 

@@ -97,7 +97,7 @@ def _parts(root: Any) -> Iterator[tuple[str, str, Any]]:
         yield "weights", "", root
         return
     for key, value in pairs:
-        name = str(key) if isinstance(key, (str, int)) else "?"
+        name = _text(key)
         yield "weights" if name in _WEIGHTS else "optimizer" if name in _OPTIMIZERS else "other", name, value
 
 
@@ -112,8 +112,14 @@ def _leaves(value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
             continue
         seen.add(id(item))
         for key, inner in reversed(item.entries):
-            named = key.split(".", _MOST_PARTS) if isinstance(key, str) else [str(key)] if type(key) is int else ["?"]
-            waiting.append((depth + 1, (*parts, *named), inner))
+            waiting.append((depth + 1, (*parts, *_text(key).split(".", _MOST_PARTS)), inner))
+
+
+def _text(key: Any) -> str:
+    """A key to show. Numbers of any length are none: writing one out takes time by the square of its length."""
+    if isinstance(key, int):
+        return str(key) if key.bit_length() < 64 else "?"
+    return key if isinstance(key, str) else "?"
 
 
 def _storages(value: Any, seen: set[int]) -> Iterator[Storage]:
