@@ -55,7 +55,7 @@ def computes_checksums() -> bool:
 def pytorch_save(*args: Any, **kwargs: Any) -> None:
     """PyTorch's own save, whatever a test or a tracer has put under the name ``torch.save``.
 
-    For looking at PyTorch: what is found holds for the whole process. Files are saved by the name, as Lightning does.
+    For looking at PyTorch: what is found holds for the whole process.
     """
     import torch.serialization
 
