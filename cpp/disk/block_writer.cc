@@ -130,7 +130,14 @@ void BlockWriter::flush() {
   changed_.wait(lock, [this] { return (jobs_.empty() && !busy_) || failure_; });
   throw_failure(lock);
   lock.unlock();
-  drop_behind(0);  // the thread is idle: what is its own is the caller's now
+  try {  // the thread is idle: what is its own is the caller's now
+    drop_behind(0);
+    clear_direct();
+  } catch (const Error& error) {
+    lock.lock();
+    failure_ = error;
+    throw;
+  }
 }
 
 // -- the thread
@@ -218,10 +225,7 @@ bool BlockWriter::write_direct(const Job& job) {
 }
 
 void BlockWriter::write_through(const Job& job) {
-  if (is_direct_) {
-    check(filesystem_.set_direct(fd_, false), "clear O_DIRECT of", path_);
-    is_direct_ = false;
-  }
+  clear_direct();
   write_all(buffers_->block(job.block).first(job.bytes), job.offset);
   if (mode() == WriteMode::kPaced) pace({job.offset, static_cast<std::int64_t>(job.bytes)});
 }
@@ -257,6 +261,12 @@ void BlockWriter::drop_behind(std::size_t left) {
     // Advice: where it is not taken, the pages stay.
     static_cast<void>(filesystem_.drop_cache(fd_, range.offset, range.bytes));
   }
+}
+
+void BlockWriter::clear_direct() {
+  if (!is_direct_) return;
+  check(filesystem_.set_direct(fd_, false), "clear O_DIRECT of", path_);
+  is_direct_ = false;
 }
 
 void BlockWriter::leave(WriteMode mode) {

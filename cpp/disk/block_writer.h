@@ -45,7 +45,7 @@ class BlockWriter final : public Sink {
   [[nodiscard]] std::span<std::byte> room() override;
   void commit(std::size_t bytes) override;
   // All that was committed is in the file, which may be longer than it should: where the last block
-  // was padded, the caller cuts it to its size.
+  // was padded, the caller cuts it to its size. The descriptor is again as it was before.
   void flush();
 
   // Bytes of the file up to which all was written.
@@ -75,6 +75,7 @@ class BlockWriter final : public Sink {
   void write_through(const Job& job);
   void pace(const Range& range);
   void drop_behind(std::size_t left);
+  void clear_direct();
   void write_all(std::span<const std::byte> bytes, std::int64_t offset);
   void leave(WriteMode mode);
   void throw_failure(std::unique_lock<std::mutex>& lock);

@@ -1,5 +1,6 @@
 #include "disk/block_writer.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -159,6 +160,33 @@ TEST_F(Blocks, GoOnBehindAFlush) {
   }
   file.truncate(static_cast<std::int64_t>(all.size()));
   EXPECT_TRUE(testing::read_file(path) == all);
+}
+
+TEST_F(Blocks, LeaveTheDescriptorAsItWas) {
+  const std::string path = directory_ / "file";
+  File file = File::create(filesystem_, path);
+  const std::string text = pattern(2 * kBlockBytes);
+  BlockWriter writer(filesystem_, path, file.descriptor(), 0);
+  writer.write(std::as_bytes(std::span(text)));
+  writer.flush();
+  EXPECT_EQ(::fcntl(file.descriptor(), F_GETFL) & O_DIRECT, 0);
+  if (writer.mode() != WriteMode::kDirect) return;
+  filesystem_.fail("direct", 2, EIO);
+  writer.write(std::as_bytes(std::span(text)));
+  EXPECT_THROW(writer.flush(), Error);
+  EXPECT_THROW(writer.flush(), Error) << "it is told again";
+}
+
+TEST_F(Blocks, AFailureToBringThemBehindTheLastIsToldAgain) {
+  const std::string path = directory_ / "file";
+  File file = File::create(filesystem_, path);
+  const std::string text = pattern(2 * kBlockBytes);
+  filesystem_.fail("writeback", 2, EIO);
+  BlockWriter writer(filesystem_, path, file.descriptor(), 0, WriteMode::kPaced);
+  writer.write(std::as_bytes(std::span(text)));
+  EXPECT_THROW(writer.flush(), Error);
+  EXPECT_THROW(writer.flush(), Error);
+  EXPECT_THROW(static_cast<void>(writer.room()), Error);
 }
 
 TEST_F(Blocks, DroppedOnesWaitForTheWriteUnderWay) {

@@ -292,6 +292,17 @@ TEST_F(Staged, CopiesIntoBlocksOfItsOwn) {
   EXPECT_EQ(posix_filesystem().status(target()).value.links, 1U);
 }
 
+TEST_F(Staged, CanBePatchedBehindBlocksThatWentPastTheCache) {
+  std::string content(9 * kMegabyte + 5, 'x');
+  auto file = stage();
+  file->write(as_bytes(content));
+  file->seek(3);
+  file->write(as_bytes("patched"));
+  file->publish(destination());
+  content.replace(3, 7, "patched");
+  EXPECT_TRUE(testing::read_file(target()) == content);
+}
+
 TEST_F(Staged, AFailureToCopyOrToShareAbandonsIt) {
   testing::write_file(directory_ / "source", "hello");
   for (const char* op : {"open", "reflink", "lstat", "close"}) {
