@@ -28,7 +28,8 @@ Error Error::system(int errnum, std::string_view what, std::string_view path) {
 
 Error Error::damaged(std::string_view path, const std::string& what, const std::string& aside) {
   Error error(ErrorCode::kDamaged,
-              "the file that was written is damaged: " + what + "; it is kept as '" + aside + "'");
+              "the file that was written is damaged: " + what +
+                  (aside.empty() ? "; it could not be kept" : "; it is kept as '" + aside + "'"));
   error.errnum_ = EIO;
   error.path_ = path;
   return error;

@@ -35,7 +35,8 @@ class Error : public std::runtime_error {
   static Error no_space(int errnum, std::string_view path, std::int64_t need, std::int64_t have,
                         std::string_view limit);
 
-  // What was read back is not what was written; `aside`: where the file lies now. Its errno is EIO.
+  // What was read back is not what was written; `aside`: where the file lies now; empty: it
+  // could not be kept. Its errno is EIO.
   static Error damaged(std::string_view path, const std::string& what, const std::string& aside);
 
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }

@@ -101,20 +101,30 @@ std::optional<std::string> take_name(FileSystem& filesystem, const std::string& 
   return take_from_file(filesystem, staged, destination, bearer.has_value());
 }
 
+void move_between(FileSystem& filesystem, const std::string& from_directory,
+                  const std::string& from, const std::string& to_directory, const std::string& to,
+                  bool durable) {
+  check(filesystem.rename(from, to), "rename to '" + to + "'", from);
+  if (!durable) return;
+  try {
+    // The new name first: after a power cut the file may have both, but never neither.
+    sync_directory(filesystem, to_directory);
+    sync_directory(filesystem, from_directory);
+  } catch (const Error&) {
+    rename_back(filesystem, to, from);
+    throw;
+  }
+}
+
 std::optional<std::string> move_to_trash(FileSystem& filesystem, const Destination& destination) {
   std::string trashed = trash_path(destination);
-  const int errnum = filesystem.rename(destination.path(), trashed);
-  // It may as well be the trash that is not there.
-  if (errnum == ENOENT && !status_if_exists(filesystem, destination.path())) return std::nullopt;
-  check(errnum, "move into the trash", destination.path());
-  if (!destination.durable) return trashed;
   try {
-    // The trash first: after a power cut the file may have both names, but never neither.
-    sync_directory(filesystem, destination.trash);
-    sync_directory(filesystem, destination.directory);
-  } catch (const Error&) {
-    rename_back(filesystem, trashed, destination.path());
-    throw;
+    move_between(filesystem, destination.directory, destination.path(), destination.trash, trashed,
+                 destination.durable);
+  } catch (const Error& error) {
+    // It may as well be the trash that is not there.
+    if (error.errnum() != ENOENT || status_if_exists(filesystem, destination.path())) throw;
+    return std::nullopt;
   }
   return trashed;
 }

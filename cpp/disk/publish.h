@@ -32,6 +32,12 @@ struct Destination {
 std::optional<std::string> take_name(FileSystem& filesystem, const std::string& staged,
                                      const Destination& destination);
 
+// Gives a file a name in another directory instead of its own and, where `durable`, syncs both:
+// after a power cut it may have both names, never neither.
+void move_between(FileSystem& filesystem, const std::string& from_directory,
+                  const std::string& from, const std::string& to_directory, const std::string& to,
+                  bool durable);
+
 // Moves the bearer of a name into the trash and syncs both directories; its path there. Where
 // there is none, that is no error: nullopt.
 std::optional<std::string> move_to_trash(FileSystem& filesystem, const Destination& destination);

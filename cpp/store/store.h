@@ -114,6 +114,8 @@ class Store {
   void reap(std::optional<std::string> path);
   // A fresh name for what is damaged.
   std::string aside(const std::string& name);
+  // Where the staged file lies now; empty: it could not be kept, and is gone.
+  std::string keep_aside(disk::StagedFile& staged, const std::string& name);
   // Waits for the trash and makes the filesystem show what came back, from us and from others.
   void drain_for_room();
   // `closely`: also at each item.

@@ -92,7 +92,30 @@ std::unique_ptr<disk::StagedFile> Store::stage(const std::string& name) {
 
 std::string Store::aside(const std::string& name) {
   disk::ensure_directory(filesystem_, layout_.damaged());
+  if (options_.durable) disk::sync_directory(filesystem_, layout_.house());
   return layout_.damaged() + "/" + disk::owned_name(name, disk::current_owner(), kDamagedSuffix);
+}
+
+std::string Store::keep_aside(disk::StagedFile& staged, const std::string& name) {
+  // That the file is damaged is what the caller has to know, whatever becomes of it.
+  const auto warn = [&](const Error& error) {
+    log(LogLevel::kWarn, "store", layout_.path(name) + ", kept aside: " + error.what());
+  };
+  std::string path;
+  try {
+    path = aside(name);
+    staged.keep_as(path);
+  } catch (const Error& error) {
+    warn(error);
+    staged.abandon();
+    return "";
+  }
+  try {
+    if (options_.durable) disk::sync_directory(filesystem_, layout_.damaged());
+  } catch (const Error& error) {
+    warn(error);
+  }
+  return path;
 }
 
 std::optional<std::string> Store::verify(const std::string& name) const {
@@ -108,11 +131,10 @@ std::string Store::set_aside(const std::string& name) {
   check_plain_name(name);
   std::string path = prepared([&] {
     std::string there = aside(name);
-    disk::check(filesystem_.rename(layout_.path(name), there), "rename to '" + there + "'",
-                layout_.path(name));
+    disk::move_between(filesystem_, layout_.root, layout_.path(name), layout_.damaged(), there,
+                       options_.durable);
     return there;
   });
-  if (options_.durable) disk::sync_directory(filesystem_, layout_.root);
   forget(name);
   return path;
 }
@@ -124,9 +146,7 @@ Bytes Store::publish(disk::StagedFile& staged, const std::string& name,
   if (check) {
     staged.seal(options_.durable);
     if (const auto fault = inspect(filesystem_, staged.path(), *check)) {
-      const std::string path = aside(name);
-      staged.keep_as(path);
-      throw Error::damaged(layout_.path(name), describe(*fault), path);
+      throw Error::damaged(layout_.path(name), describe(*fault), keep_aside(staged, name));
     }
   }
   disk::Published published = staged.publish(layout_.destination(name, options_.durable));

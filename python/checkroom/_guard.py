@@ -388,13 +388,14 @@ class Guard:
         Raises:
             OSError: The disk failed.
         """
-        aside = self.store.set_aside(name)
         newest = items[-1]["name"] if items else None
+        # `last` first, so that it never points at nothing.
         if last is not None and last != name:
             if newest is not None and had_last:
                 self.store.link_last(newest, last)
             else:
                 self.store.trash(last)
+        aside = self.store.set_aside(name)
         files = () if last is None else (last,)
         self.adopt(items, last=newest if had_last else None, last_files=files, resumed_from=self._resumed_from)
         return str(aside)

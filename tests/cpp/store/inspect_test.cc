@@ -141,6 +141,43 @@ TEST_F(CheckedStore, KeepsADamagedOneAsideAndWhatHadItsName) {
   EXPECT_EQ(store.used().count(), static_cast<std::int64_t>(text.size() + 6)) << "it counts";
 }
 
+TEST_F(CheckedStore, ADamagedOneThatCannotBeKeptIsStillCalledDamaged) {
+  for (const char* op : {"mkdir", "rename"}) {
+    Store store(options(1), filesystem_);
+    auto staged = store.stage("a.ckpt");
+    std::string text = archive_of(3);
+    text[text.find("bbbb")] = 'x';
+    staged->write(testing::as_bytes(text));
+    filesystem_.fail(op, 1, ENOSPC);
+    try {
+      store.publish(*staged, "a.ckpt", Depth::kWhole);
+      FAIL() << "it was published";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kDamaged) << op;
+      EXPECT_NE(std::string(error.what()).find("could not be kept"), std::string::npos) << op;
+    }
+    EXPECT_FALSE(testing::exists(path("a.ckpt")));
+    EXPECT_TRUE(testing::names_in(path(".checkroom/staging")).empty()) << op;
+    EXPECT_TRUE(testing::names_in(path(".checkroom/damaged")).empty()) << op;
+  }
+}
+
+TEST_F(CheckedStore, WhatCannotBeSetAsideForGoodStaysWhereItIs) {
+  for (const int n : {1, 2}) {
+    Store store(options(1), filesystem_);
+    auto staged = store.stage("a.ckpt");
+    staged->write(testing::as_bytes(archive_of(3)));
+    store.publish(*staged, "a.ckpt");
+    store.commit(item("a.ckpt", 0.5));
+    std::filesystem::create_directories(path(".checkroom/damaged"));
+    filesystem_.fail("fsync", n + 1, EIO);  // behind that of the house
+    EXPECT_THROW(store.set_aside("a.ckpt"), Error);
+    EXPECT_TRUE(testing::exists(path("a.ckpt")));
+    EXPECT_EQ(store.inventory().size(), 1U);
+    EXPECT_TRUE(testing::names_in(path(".checkroom/damaged")).empty());
+  }
+}
+
 TEST_F(CheckedStore, APublishedFileCanBeVerifiedAndSetAside) {
   Store store(options(1));
   auto staged = store.stage("a.ckpt");
