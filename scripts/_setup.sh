@@ -10,7 +10,7 @@ python_command=${PYTHON:-python3}
 # The build needs the first list, the tests both.
 build_packages=(g++ libspdlog-dev libfmt-dev libdeflate-dev)
 test_packages=(nlohmann-json3-dev libgtest-dev binutils util-linux mount e2fsprogs xfsprogs
-  btrfs-progs git)
+  btrfs-progs git strace)
 
 export DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 # A compiler cache is used where there is one; paths relative to the root let two clones share it.
