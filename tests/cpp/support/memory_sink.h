@@ -19,7 +19,7 @@ class MemorySink final : public Sink {
 
   std::span<std::byte> room() override { return window_; }
   void commit(std::size_t bytes) override {
-    for (std::size_t i = 0; i < bytes; ++i) text.push_back(static_cast<char>(window_[i]));
+    text.append(reinterpret_cast<const char*>(window_.data()), bytes);
   }
 
   std::string text;
