@@ -146,8 +146,15 @@ void bind_staged_file(py::module_& module) {
           "Raises:\n    DiskFullError: There is no room; nothing of the file stays.\n"
           "    OSError: The disk failed; nothing of the file stays.")
       .def(
-          "flush", [](StagedHandle& /*handle*/) {},
-          "Does nothing: what is on its way to the disk is there before the file gets its name.")
+          "flush",
+          [](StagedHandle& handle) {
+            const py::gil_scoped_release release;
+            handle.with([](disk::StagedFile& file) { file.seal(false); });
+          },
+          "All that was written is in the file, and can be read back; it need not be on the "
+          "disk.\n\n"
+          "Raises:\n    DiskFullError: There is no room; nothing of the file stays.\n"
+          "    OSError: The disk failed; nothing of the file stays.")
       .def(
           "tell",
           [](StagedHandle& handle) {

@@ -15,7 +15,7 @@ class WatchedStore:
     """A store that measures the disk around each call, and passes the call on.
 
     Its system calls are made outside of Python, so audit events do not show them; every change on disk happens inside
-    one of these calls, and the staged file is complete before the one that publishes it.
+    one of these calls; the staged file is completed before the one that publishes it.
     """
 
     def __init__(self, store: Any, watch: DiskWatch) -> None:
@@ -28,6 +28,8 @@ class WatchedStore:
             return value
 
         def watched(*args: Any, **kwargs: Any) -> Any:
+            if name == "publish":
+                args[0].flush()  # a small file is written when it is published
             self._watch.measure()
             result = value(*args, **kwargs)
             if name == "publish":
